@@ -1,0 +1,57 @@
+# Starling. `make help` lists the targets; a new file in channels/, server/ or tests/ needs no edit here.
+.DEFAULT_GOAL := all
+SHELL := /bin/bash
+
+BUILD ?= release#  release | asan | tsan | debug; one folder each
+OUT   := build/$(BUILD)
+ROOT  := build#    the release binary is build/starling
+
+PKGS := libwebsockets hiredis jansson openssl cjose libcurl zlib yaml-0.1 libsodium
+# libev has no .pc file in Debian.
+LIBS      = $(shell pkg-config --libs $(PKGS)) -lev -lpthread -lm
+PKG_FLAGS = $(shell pkg-config --cflags $(PKGS) | sed 's/-I/-isystem /g')
+
+WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wconversion -Werror
+HARDEN   := -fstack-protector-strong -fstack-clash-protection -fcf-protection=full -U_FORTIFY_SOURCE \
+            -D_FORTIFY_SOURCE=3 -ftrivial-auto-var-init=zero -fPIE
+HARDEN_LINK := -pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code
+FLAGS_release := -O2 $(HARDEN)
+FLAGS_debug   := -O0 -DSLOW_CHECKS
+FLAGS_asan    := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -DSLOW_CHECKS
+FLAGS_tsan    := -O1 -fsanitize=thread -DSLOW_CHECKS
+LINK_release  := $(HARDEN_LINK)
+LINK_asan     := -fsanitize=address,undefined
+LINK_tsan     := -fsanitize=thread
+COMPILE = $(CC) -std=c11 -D_GNU_SOURCE -I. -g -fno-omit-frame-pointer -MMD -MP \
+          $(WARNINGS) $(FLAGS_$(BUILD)) $(PKG_FLAGS) $(CPPFLAGS) $(CFLAGS)
+LINK    = $(CC) $(LINK_$(BUILD)) $(LDFLAGS)
+
+SRC := $(wildcard channels/base/*.c channels/*.c server/*.c)
+OBJ := $(SRC:%.c=$(OUT)/%.o)
+LIB_OBJ := $(filter-out $(OUT)/server/main.o,$(OBJ))
+
+UNIT_SRC := $(wildcard tests/unit/test_*.c)
+UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(OUT)/tests/%)
+SUPPORT_OBJ := $(patsubst %.c,$(OUT)/%.o,$(wildcard tests/support/*.c))
+
+.PHONY: all
+all: $(ROOT)/starling   ## the release binary, build/starling
+
+$(OUT)/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(COMPILE) -c -o $@ $<
+
+$(OUT)/libstarling.a: $(LIB_OBJ)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(OUT)/tests/%: $(OUT)/tests/unit/%.o $(SUPPORT_OBJ) $(OUT)/libstarling.a
+	@mkdir -p $(@D)
+	$(LINK) -o $@ $^ $(LIBS) -lcmocka
+
+.PHONY: unit
+unit: $(UNIT_BIN)       ## build and run the C unit tests (BUILD=asan|tsan for the sanitizers)
+	@for test in $^; do $$test || exit 1; done
+
+-include $(shell find build -name '*.d' 2>/dev/null)
+.SECONDARY:
