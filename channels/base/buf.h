@@ -1,7 +1,7 @@
 /* buf.h - a growable run of bytes: what encoders write into.
  *
- * A buf that could not grow remembers it (`failed`) and ignores what comes after, so that an encoder checks once
- * at its end instead of at every append. Memory: heap, owned by the buf; buf_release() frees it.
+ * A buf that could not grow remembers it (`failed`) and ignores what comes after, so that an encoder checks
+ * once at its end instead of at every append. Memory: heap, owned by the buf; buf_release() frees it.
  */
 #ifndef STARLING_BASE_BUF_H
 #define STARLING_BASE_BUF_H

@@ -1,7 +1,7 @@
 /* clock.h - the two clocks, and the one that tests set.
  *
- * Timers and ages use the monotonic clock: the wall clock may jump. Wall time is for tokens and for what people
- * read. Thread: any. A test that calls clock_set_for_test() freezes both until it moves them again.
+ * Timers and ages use the monotonic clock: the wall clock may jump. Wall time is for tokens and for what
+ * people read. Thread: any. A test that calls clock_set_for_test() freezes both until it moves them again.
  */
 #ifndef STARLING_BASE_CLOCK_H
 #define STARLING_BASE_CLOCK_H

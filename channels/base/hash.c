@@ -16,18 +16,18 @@ static inline uint64_t rotl(uint64_t x, unsigned bits)
     return (x << bits) | (x >> (64 - bits));
 }
 
-#define SIPROUND                                                                                                    \
-    do {                                                                                                            \
-        v0 += v1;                                                                                                   \
-        v1 = rotl(v1, 13) ^ v0;                                                                                     \
-        v0 = rotl(v0, 32);                                                                                          \
-        v2 += v3;                                                                                                   \
-        v3 = rotl(v3, 16) ^ v2;                                                                                     \
-        v0 += v3;                                                                                                   \
-        v3 = rotl(v3, 21) ^ v0;                                                                                     \
-        v2 += v1;                                                                                                   \
-        v1 = rotl(v1, 17) ^ v2;                                                                                     \
-        v2 = rotl(v2, 32);                                                                                          \
+#define SIPROUND                \
+    do {                        \
+        v0 += v1;               \
+        v1 = rotl(v1, 13) ^ v0; \
+        v0 = rotl(v0, 32);      \
+        v2 += v3;               \
+        v3 = rotl(v3, 16) ^ v2; \
+        v0 += v3;               \
+        v3 = rotl(v3, 21) ^ v0; \
+        v2 += v1;               \
+        v1 = rotl(v1, 17) ^ v2; \
+        v2 = rotl(v2, 32);      \
     } while (0)
 
 uint64_t hash_siphash13(const unsigned char key[16], const void *bytes, size_t len)

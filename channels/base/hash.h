@@ -1,9 +1,9 @@
 /* hash.h - the keyed hash of every table whose keys strangers choose.
  *
- * SipHash-1-3 (Aumasson, Bernstein: "SipHash: a fast short-input PRF") under a random key of the process: nobody
- * outside can compute names that collide, so a table stays flat whatever names come. About 20 ns for a channel
- * name, once per publication and worker. uthash uses it through HASH_FUNCTION, which base/table.h defines.
- * Thread: any, after the first call (main makes it).
+ * SipHash-1-3 (Aumasson, Bernstein: "SipHash: a fast short-input PRF") under a random key of the process:
+ * nobody outside can compute names that collide, so a table stays flat whatever names come. About 20 ns for a
+ * channel name, once per publication and worker. uthash uses it through HASH_FUNCTION, which base/table.h
+ * defines. Thread: any, after the first call (main makes it).
  */
 #ifndef STARLING_BASE_HASH_H
 #define STARLING_BASE_HASH_H

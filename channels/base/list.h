@@ -1,7 +1,7 @@
 /* list.h - intrusive doubly linked lists: the link is a member of the thing that is listed.
  *
- * The head is a link too. An unlinked link points to itself, so that removing twice is harmless and "is it on a
- * list?" is one comparison. Nothing is allocated, everything but list_count() is O(1).
+ * The head is a link too. An unlinked link points to itself, so that removing twice is harmless and "is it on
+ * a list?" is one comparison. Nothing is allocated, everything but list_count() is O(1).
  */
 #ifndef STARLING_BASE_LIST_H
 #define STARLING_BASE_LIST_H
@@ -88,8 +88,8 @@ static inline size_t list_count(const struct link *head)
 
 /* The body must not unlink `link`; list_each_safe allows just that. */
 #define list_each(head, link) for (struct link *link = (head)->next; link != (head); link = link->next)
-#define list_each_safe(head, link)                                                                                  \
-    for (struct link *link = (head)->next, *link##_next = link->next; link != (head);                                \
+#define list_each_safe(head, link)                                                    \
+    for (struct link *link = (head)->next, *link##_next = link->next; link != (head); \
          link = link##_next, link##_next = link->next)
 
 #endif

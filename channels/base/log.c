@@ -16,7 +16,8 @@ static enum log_level log_lowest = LOG_INFO;
 static enum log_format log_form = LOG_FORMAT_TEXT;
 
 /* How often each warning may be written. The slot is chosen by the address of the event's name, which is a
- * literal; two events that share a slot share its budget. Relaxed atomics: a warning too many does no harm. */
+ * literal; two events that share a slot share its budget. Relaxed atomics: a warning too many does no harm.
+ */
 static struct {
     _Atomic uint64_t second;
     atomic_uint written;
@@ -65,7 +66,8 @@ static void put_cstr(struct line *line, const char *text)
     put(line, text, strlen(text));
 }
 
-/* Printable ASCII as it is, everything else as \u00XX of its byte: no terminal or log reader can be tricked. */
+/* Printable ASCII as it is, everything else as \u00XX of its byte: no terminal or log reader can be tricked.
+ */
 static void put_escaped(struct line *line, struct str text)
 {
     struct str cut = str_first(text, VALUE_BYTES_MAX);

@@ -1,11 +1,12 @@
 /* log.h - one event, one line: `level event key=value …` on stdout, or JSON.
  *
- *     log_info("session_closed", {"session", log_u64(id)}, {"code", log_u64(3008)}, {"channel", log_text(name)});
+ *     log_info("session_closed", {"session", log_u64(id)}, {"code", log_u64(3008)}, {"channel",
+ * log_text(name)});
  *
  * Values are typed so that what a peer sent is always escaped and cut at 256 bytes (THREATS P08). Secrets,
- * tokens, cookies and message bodies are never passed here. `info` is for life cycle, `warn` for what a person
- * should act on, `debug` for the rest. Warnings of one event are limited to 10 a second for the process; the
- * next one that passes says how many were held back (`suppressed=n`).
+ * tokens, cookies and message bodies are never passed here. `info` is for life cycle, `warn` for what a
+ * person should act on, `debug` for the rest. Warnings of one event are limited to 10 a second for the
+ * process; the next one that passes says how many were held back (`suppressed=n`).
  *
  * Thread: any. One write(2) per line, so that lines of threads do not mix. A log that cannot be written (disk
  * full, reader gone) loses its line and nothing else.
@@ -61,12 +62,14 @@ bool log_level_from_text(struct str text, enum log_level *out);
 void log_event(enum log_level level, const char *event, const struct log_field *fields, size_t count);
 
 /* Use: log_warn("event", {"key", log_u64(1)}, {"other", log_text(s)}); fields may be left out. */
-#define LOG_FIELDS(...) (const struct log_field[]){__VA_ARGS__}, sizeof((const struct log_field[]){__VA_ARGS__}) / sizeof(struct log_field)
-#define log_at(level, event, ...)                                                                                   \
-    do {                                                                                                            \
-        if ((level) >= log_level()) {                                                                               \
-            log_event((level), (event), LOG_FIELDS({NULL, {0}}, ##__VA_ARGS__));                                     \
-        }                                                                                                           \
+#define LOG_FIELDS(...)                      \
+    (const struct log_field[]){__VA_ARGS__}, \
+        sizeof((const struct log_field[]){__VA_ARGS__}) / sizeof(struct log_field)
+#define log_at(level, event, ...)                                                \
+    do {                                                                         \
+        if ((level) >= log_level()) {                                            \
+            log_event((level), (event), LOG_FIELDS({NULL, {0}}, ##__VA_ARGS__)); \
+        }                                                                        \
     } while (0)
 #define log_debug(event, ...) log_at(LOG_DEBUG, event, ##__VA_ARGS__)
 #define log_info(event, ...) log_at(LOG_INFO, event, ##__VA_ARGS__)

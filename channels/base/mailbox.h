@@ -4,13 +4,14 @@
  *     worker B ──post──▶ │  mailbox  │ ──take all, oldest first──▶ the worker that owns it
  *     main     ──post──▶ └───────────┘
  *
- * A mail is a struct that somebody embeds, with the function that the owner's worker runs for it. Posting is one
- * compare-and-swap; taking is one exchange for everything there is. Mails of one sender arrive in the order they
- * were posted: order in a channel depends on that. The only lock-free structure of the program, and with the
- * counters its only atomics.
+ * A mail is a struct that somebody embeds, with the function that the owner's worker runs for it. Posting is
+ * one compare-and-swap; taking is one exchange for everything there is. Mails of one sender arrive in the
+ * order they were posted: order in a channel depends on that. The only lock-free structure of the program,
+ * and with the counters its only atomics.
  *
- * Bound: mailbox_post() refuses at `mails_max`. Answers use mailbox_post_answer(), which never refuses: an answer
- * exists only for a mail that was accepted, so their number is bounded by the same limit at the asking side.
+ * Bound: mailbox_post() refuses at `mails_max`. Answers use mailbox_post_answer(), which never refuses: an
+ * answer exists only for a mail that was accepted, so their number is bounded by the same limit at the asking
+ * side.
  */
 #ifndef STARLING_BASE_MAILBOX_H
 #define STARLING_BASE_MAILBOX_H
@@ -21,7 +22,8 @@
 
 struct mail {
     struct mail *next;
-    /* Runs once, on the receiving worker's thread, which then owns the mail. `receiver` is that worker's hub. */
+    /* Runs once, on the receiving worker's thread, which then owns the mail. `receiver` is that worker's hub.
+     */
     void (*run)(void *receiver, struct mail *mail);
 };
 
@@ -33,7 +35,8 @@ struct mailbox {
 
 void mailbox_init(struct mailbox *mailbox, size_t mails_max);
 
-/* Any thread. false: full, and the sender still owns `mail`. *was_empty tells the sender to wake the owner. */
+/* Any thread. false: full, and the sender still owns `mail`. *was_empty tells the sender to wake the owner.
+ */
 bool mailbox_post(struct mailbox *mailbox, struct mail *mail, bool *was_empty);
 void mailbox_post_answer(struct mailbox *mailbox, struct mail *mail, bool *was_empty);
 

@@ -1,9 +1,9 @@
 /* must.h - stop at once when an invariant of ours is broken.
  *
- * A must() that fails is a bug of this program, never of a peer: input is validated, not asserted. The process
- * stops with file, line and condition, and the supervisor restarts it: a server that goes on with a broken
- * invariant could deliver one client's message to another. must_slow() is for checks that cost more than a
- * comparison and exists in sanitizer builds only.
+ * A must() that fails is a bug of this program, never of a peer: input is validated, not asserted. The
+ * process stops with file, line and condition, and the supervisor restarts it: a server that goes on with a
+ * broken invariant could deliver one client's message to another. must_slow() is for checks that cost more
+ * than a comparison and exists in sanitizer builds only.
  */
 #ifndef STARLING_BASE_MUST_H
 #define STARLING_BASE_MUST_H
@@ -18,6 +18,6 @@ _Noreturn void must_failed(const char *file, int line, const char *condition);
 #define must_slow(condition) ((void)0)
 #endif
 
-#define container_of(pointer, type, member) ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
+#define container_of(pointer, type, member) ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 #endif

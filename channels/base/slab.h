@@ -1,8 +1,8 @@
 /* slab.h - objects of one size, close together, given back to the system when a peak has passed.
  *
- * Objects are cut from 64 KiB blocks, so that what is allocated in a row lies in a row: a walk over subscribers
- * in accept order goes forward in memory. A block whose last object was freed goes back to the system (one empty
- * block is kept). Finding the block of an object is a mask of its address.
+ * Objects are cut from 64 KiB blocks, so that what is allocated in a row lies in a row: a walk over
+ * subscribers in accept order goes forward in memory. A block whose last object was freed goes back to the
+ * system (one empty block is kept). Finding the block of an object is a mask of its address.
  *
  * Thread: the one that owns the slab.   Memory: slab_new() objects are zeroed.
  */
@@ -13,11 +13,11 @@
 #include <stdint.h>
 
 struct slab {
-    size_t object_bytes;    /* rounded up to the alignment of max_align_t */
+    size_t object_bytes;        /* rounded up to the alignment of max_align_t */
     struct slab_block *partial; /* blocks with a free object, the one used last first */
-    size_t object_count;    /* objects handed out */
+    size_t object_count;        /* objects handed out */
     size_t block_count;
-    size_t empty_count;     /* blocks kept without an object in them: 0 or 1 */
+    size_t empty_count; /* blocks kept without an object in them: 0 or 1 */
 };
 
 enum { SLAB_BLOCK_BYTES = 64 * 1024 };

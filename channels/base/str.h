@@ -52,7 +52,8 @@ static inline bool str_starts_with(struct str s, struct str prefix)
 
 static inline bool str_ends_with(struct str s, struct str suffix)
 {
-    return s.len >= suffix.len && (suffix.len == 0 || memcmp(s.at + s.len - suffix.len, suffix.at, suffix.len) == 0);
+    return s.len >= suffix.len &&
+           (suffix.len == 0 || memcmp(s.at + s.len - suffix.len, suffix.at, suffix.len) == 0);
 }
 
 /* The rest after the first `count` bytes; empty when there are fewer. */
@@ -75,7 +76,8 @@ ptrdiff_t str_find_last(struct str s, char c);
 struct str str_trim(struct str s);
 
 /* Splits off the text before the next `separator`: returns it and advances *rest past the separator.
- * At the end *rest becomes {NULL, 0}; a loop is: while (rest.at != NULL) { part = str_next(&rest, ','); … } */
+ * At the end *rest becomes {NULL, 0}; a loop is: while (rest.at != NULL) { part = str_next(&rest, ','); … }
+ */
 struct str str_next(struct str *rest, char separator);
 
 /* A decimal number without sign, spaces or leading zeros (but "0"), at most `max`. false: not that. */
@@ -84,7 +86,8 @@ bool str_to_u64(struct str s, uint64_t max, uint64_t *out);
 /* Returns an owned NUL-terminated copy, or NULL without memory. */
 char *str_to_cstr(struct str s);
 
-/* Glob match with '*' (any run) and '?' (one byte); everything else is literal. O(pattern × text) at worst. */
+/* Glob match with '*' (any run) and '?' (one byte); everything else is literal. O(pattern × text) at worst.
+ */
 bool str_glob(struct str pattern, struct str text);
 
 #endif
