@@ -1,0 +1,50 @@
+/* broker.h - where the state of channels lives: offset, epoch, history, presence.
+ *
+ * One broker handle per worker, used on that worker's thread only. A worker's broker serves the channels
+ * whose home that worker is. broker_memory keeps everything in the process; a networked broker keeps it
+ * elsewhere and has the process's one subscription to each channel. The hub cannot tell them apart.
+ */
+#ifndef STARLING_CHANNELS_BROKER_H
+#define STARLING_CHANNELS_BROKER_H
+
+#include "channels/op.h"
+
+struct broker;
+
+/* What the broker calls: set by the hub, runs on the broker's own thread, never frees the broker. */
+struct broker_sink {
+    void *hub;
+    /* Gives `op` back with its status; exactly once for each broker_ops.run(). Takes the op. */
+    void (*finish)(void *hub, struct op *op);
+    /* Hands a message to every worker that has subscribers there. Borrows the reference.
+     * Called in stream order; for the memory broker after room for it was checked by can_deliver(). */
+    void (*deliver)(void *hub, struct message *message);
+    /* Is there room for one more delivery in the mailboxes of the workers that want this channel? A broker
+     * asks before it accepts a publication, so that what is acknowledged is never dropped on the way. */
+    bool (*can_deliver)(void *hub, struct str channel);
+    /* Number of local subscriptions in the whole process to a channel this worker is home of. */
+    uint32_t (*subscriber_count)(void *hub, struct str channel);
+};
+
+struct broker_ops {
+    const char *name;
+    /* Runs one op on its home worker. Takes it; gives it back through sink.finish now or later. For
+     * OP_SUBSCRIBE the hub has already counted the subscription, so that what is published from now on is
+     * delivered after the answer. */
+    void (*run)(struct broker *broker, struct op *op);
+    /* Called once a second or so with the monotonic time: expires history, idempotency keys and idle streams
+     * with a budget per call. */
+    void (*tick)(struct broker *broker, uint64_t now_ms);
+    void (*free)(struct broker *broker);
+};
+
+/* The head that every broker's struct starts with. */
+struct broker {
+    const struct broker_ops *ops;
+    struct broker_sink sink;
+};
+
+/* The broker in this process. NULL without memory. */
+struct broker *broker_memory_new(const struct broker_sink *sink);
+
+#endif
