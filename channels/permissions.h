@@ -57,7 +57,9 @@ bool channel_is_user_limited(const struct channel_rules *rules, const struct cha
 bool channel_allows_user(const struct channel_rules *rules, struct str channel, struct str user);
 
 /* Writes the name of the user's personal channel, `#user` or `namespace:#user`, and its length; no NUL.
- * false: it does not fit into `size` bytes or into max_length, or the user is anonymous. */
+ * false: it does not fit into `size` bytes or into max_length, the user is anonymous, or the ID contains a
+ * boundary that would make the name list somebody else ("42,43"). Whether the name is a good one in its
+ * namespace is for channel_rules_resolve() to say. */
 bool channel_personal_name(const struct channel_rules *rules, struct str namespace_name, struct str user,
                            char *out, size_t size, size_t *out_len);
 
