@@ -16,6 +16,8 @@ enum {
     /* Longest idempotency key, and the most that one channel remembers; the oldest goes first. */
     LIMIT_IDEMPOTENCY_KEY_BYTES = 256,
     LIMIT_IDEMPOTENCY_KEYS = 10000,
+    /* Longest epoch of a stream that any broker makes; ours has 8 letters (PROTOCOL section 7.1). */
+    LIMIT_EPOCH_BYTES = 64,
     /* Longest version_epoch of a versioned publish. */
     LIMIT_VERSION_EPOCH_BYTES = 64,
 };

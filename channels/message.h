@@ -25,6 +25,8 @@ struct message {
     bool wants_delta; /* published as a candidate for delta compression */
     uint64_t offset;  /* position in the channel's stream from 1; 0 where none is kept. Set by the broker */
     uint64_t published_ms; /* wall clock. Set by the broker */
+    uint32_t epoch_room;   /* bytes that `epoch` may take */
+    struct str epoch;      /* of the stream `offset` counts in; empty where none is kept. Set by the broker */
     struct str channel;    /* slices of bytes[] */
     struct str data;       /* JSON, byte for byte as published; empty for join and leave */
     struct str info;       /* encoded ClientInfo, or empty */
@@ -32,15 +34,22 @@ struct message {
     char bytes[];
 };
 
-/* What a new message is made of; everything is copied. */
+/* What a new message is made of; everything is copied. A message that comes from another process brings its
+ * place in the stream along; to others the broker gives one. */
 struct message_parts {
     enum message_kind kind;
     bool wants_delta;
+    uint64_t offset;
+    struct str epoch;
     struct str channel, data, info, tags;
 };
 
 /* Returns owned, with one reference; NULL without memory. */
 struct message *message_new(const struct message_parts *parts);
+
+/* Gives the message its place in the stream, before anybody else holds a reference. `epoch` is copied and no
+ * longer than EPOCH_TEXT_LEN or the epoch that the message was made with. */
+void message_set_position(struct message *message, uint64_t offset, struct str epoch);
 
 struct message *message_ref(struct message *message);
 /* NULL is fine. */

@@ -15,6 +15,7 @@
 #include "channels/base/mailbox.h"
 #include "channels/base/str.h"
 #include "channels/channel_options.h"
+#include "channels/limits.h"
 #include "channels/message.h"
 #include "channels/status.h"
 
@@ -71,7 +72,8 @@ struct op {
             bool is_recovering;                  /* recover from `since` */
             bool is_cache_mode; /* recovery considers only the newest publication (section 7.6) */
             struct position since;
-            uint32_t recover_max; /* most publications to recover; more: not recovered */
+            uint32_t recover_max; /* most publications to recover; more: not recovered. 0: no limit */
+            bool must_recover;    /* not recovered: STATUS_UNRECOVERABLE_POSITION, and not subscribed */
             bool recovered;       /* out */
         } subscribe;
         struct {
@@ -79,7 +81,7 @@ struct op {
             bool with_presence, with_join_leave;
         } unsubscribe;
         struct {
-            uint32_t limit;                    /* most entries in the answer */
+            uint32_t limit;                    /* most entries in the answer; 0: no limit */
             struct presence_entry *entries;    /* out: owned by the op, texts too */
             size_t count;                      /* out */
             uint32_t client_count, user_count; /* out: whole numbers, also where entries were cut */
@@ -95,7 +97,8 @@ struct op {
     struct message **messages; /* out of subscribe (recovered) and history: references owned by the op */
     size_t message_count;
 
-    char *text_at; /* room for copied texts: see op_text() */
+    char top_epoch[LIMIT_EPOCH_BYTES]; /* what top.epoch points to */
+    char *text_at;                     /* room for copied texts: see op_text() */
     size_t text_left;
     char text[];
 };
@@ -106,10 +109,10 @@ struct op *op_new(enum op_kind kind, size_t text_bytes);
 /* Copies `s` into the op's text room, which must have been asked for. The copy lives as long as the op. */
 struct str op_text(struct op *op, struct str s);
 
-/* Frees the op with what it owns: message, messages, entries, an epoch set by op_set_top(). NULL is fine. */
+/* Frees the op with what it owns: message, messages, entries. NULL is fine. */
 void op_free(struct op *op);
 
-/* Sets op->top; the epoch is copied (at most 64 bytes) into the op itself. */
+/* Sets op->top; the epoch is copied (at most LIMIT_EPOCH_BYTES) into the op itself. */
 void op_set_top(struct op *op, uint64_t offset, struct str epoch);
 
 #endif
