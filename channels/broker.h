@@ -14,13 +14,15 @@ struct broker;
 /* What the broker calls: set by the hub, runs on the broker's own thread, never frees the broker. */
 struct broker_sink {
     void *hub;
-    /* Gives `op` back with its status; exactly once for each broker_ops.run(). Takes the op. */
+    /* Gives `op` back with its status; exactly once for each broker_ops.run(). Takes the op. For OP_SUBSCRIBE
+     * it stands in stream order with deliver(): publications up to op->top come before, later ones after. */
     void (*finish)(void *hub, struct op *op);
     /* Hands a message to every worker that has subscribers there. Borrows the reference.
      * Called in stream order; for the memory broker after room for it was checked by can_deliver(). */
     void (*deliver)(void *hub, struct message *message);
     /* Is there room for one more delivery in the mailboxes of the workers that want this channel? A broker
-     * asks before it accepts a publication, so that what is acknowledged is never dropped on the way. */
+     * asks before it accepts a publication, so that what is acknowledged is never dropped on the way; memory
+     * for the mails is set aside too. Join and leave messages are sent without asking and may be dropped. */
     bool (*can_deliver)(void *hub, struct str channel);
     /* Number of local subscriptions in the whole process to a channel this worker is home of. */
     uint32_t (*subscriber_count)(void *hub, struct str channel);
