@@ -41,8 +41,10 @@ struct subscriber_ops {
     /* Queues one frame by reference (frame_ref). Never blocks, writes to a socket or frees the subscriber.
      * false: the outbox is full and the session has begun to close as a slow consumer. */
     bool (*offer)(struct subscriber *subscriber, struct frame *frame);
-    /* The stream jumped: the subscriber may have missed something (PROTOCOL section 7.5). Runs outside any
-     * walk; may end the subscription. */
+    /* The stream jumped: the subscriber may have missed something (PROTOCOL section 7.5). Runs once for a
+     * row, after the walk of that publication; nothing more is delivered to the row, since a client that saw
+     * what came after the gap would recover from there. May end the subscription, or all of the subscriber's.
+     */
     void (*on_insufficient_state)(struct subscriber *subscriber, struct subscription *subscription);
 };
 
@@ -54,6 +56,7 @@ enum subscription_flags {
     SUBSCRIPTION_SERVER_SIDE = 1 << 4,
     SUBSCRIPTION_IN_PRESENCE = 1 << 5, /* the home has a presence entry to remove */
     SUBSCRIPTION_ANNOUNCED = 1 << 6,   /* others were told of the join, and are told of the leave */
+    SUBSCRIPTION_MISSED = 1 << 7,      /* the hub's: no longer live, about to be told so */
     SUBSCRIPTION_USER_1 = 1 << 8,      /* this and higher bits are the owner's */
 };
 
@@ -63,7 +66,7 @@ struct subscription {
     struct channel *channel;
     struct subscriber *subscriber;
     uint32_t index; /* place in the channel's array of members; kept by the hub */
-    uint32_t flags; /* the hub sets LIVE; the owner the others, through subscription_set_flags() */
+    uint32_t flags; /* the hub sets LIVE and MISSED; the owner the others, by subscription_set_flags() */
     void *extra;    /* the owner's (expiry, chan_info, …); the owner frees it before hub_remove() */
 };
 
@@ -93,13 +96,16 @@ struct hub_options {
 
 /* Returns owned; NULL without memory. */
 struct hub *hub_new(const struct hub_options *options);
-/* All subscriptions must be gone; mails that are still waiting are dropped with what they own. */
+/* All subscriptions must be gone and no other worker may post any more. Ops and messages that still wait are
+ * freed and not done; a mail of the server's own runs with a receiver of NULL, to free what it owns. */
 void hub_free(struct hub *hub);
 void *hub_owner(struct hub *hub);
 unsigned hub_index(const struct hub *hub);
 
 /* Starts an op. Takes it. It is done later in this turn or in a later one (op.h); where the home's mailbox is
- * full it is done with STATUS_BUSY. Increments nothing in the subscriber: the asker counts ops_pending. */
+ * full it is done with STATUS_BUSY, except for OP_UNSUBSCRIBE, which is never refused: without it the home
+ * would count a subscription that is gone, and an earlier OP_SUBSCRIBE was admitted for each. Increments
+ * nothing in the subscriber: the asker counts ops_pending. */
 void hub_start(struct hub *hub, struct op *op);
 
 /* Makes the local row for a subscription, not yet live; the caller then starts an OP_SUBSCRIBE that names it,
@@ -107,7 +113,8 @@ void hub_start(struct hub *hub, struct op *op);
 struct subscription *hub_add(struct hub *hub, struct subscriber *subscriber, struct str channel,
                              const struct channel_options *options);
 /* From now on publications are delivered to it. `top` is op->top of the answer. Call it in op->done, after
- * the reply was queued. */
+ * the reply was queued. Where `top` is not the position that the channel's other rows share, whoever is
+ * behind has missed something and is told later in the turn (on_insufficient_state). */
 void hub_go_live(struct hub *hub, struct subscription *subscription, struct position top);
 /* Takes the row out, at once and in O(1), also during a walk. The caller starts an OP_UNSUBSCRIBE for each
  * row whose OP_SUBSCRIBE succeeded (also when the session is closing), so that the home's count and presence
