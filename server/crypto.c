@@ -14,7 +14,7 @@ static const EVP_MD *digest_algorithm(enum crypto_digest digest)
     case CRYPTO_SHA384: return EVP_sha384();
     case CRYPTO_SHA512: return EVP_sha512();
     }
-    must(!"a digest of the enum");
+    must(false && "a digest of the enum");
     return NULL;
 }
 
