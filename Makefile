@@ -53,5 +53,17 @@ $(OUT)/tests/%: $(OUT)/tests/unit/%.o $(SUPPORT_OBJ) $(OUT)/libstarling.a
 unit: $(UNIT_BIN)       ## build and run the C unit tests (BUILD=asan|tsan for the sanitizers)
 	@for test in $^; do $$test || exit 1; done
 
+# The bench programs stand apart: libc and the helpers in channels/base, nothing of the server.
+BENCH_OBJ := $(patsubst %.c,$(OUT)/%.o,$(filter-out %/load.c %/floor.c,$(wildcard tests/bench/*.c)) \
+               $(wildcard channels/base/*.c))
+
+$(OUT)/bench/%: $(OUT)/tests/bench/%.o $(BENCH_OBJ)
+	@mkdir -p $(@D)
+	$(LINK) -o $@ $^ -lm
+
+.PHONY: bench
+bench: $(OUT)/bench/load $(OUT)/bench/floor all   ## measure against the floor server; BENCH_QUICK=1 for one short round
+	@tests/bench/run $(OUT)/bench $(ROOT)/starling
+
 -include $(shell find build -name '*.d' 2>/dev/null)
 .SECONDARY:
