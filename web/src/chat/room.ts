@@ -1,0 +1,440 @@
+/* room.ts - one room: its subscription, its messages, who is in it.
+ *
+ * Every visited room stays subscribed, so that its unread count is right; its messages are loaded when it is
+ * opened. A room knows nothing of the page: the page tells it when it is being read.
+ */
+import { signal } from '@preact/signals';
+import { errorCodes, type ClientInfo, type PublicationContext, type Subscription } from 'centrifuge';
+import { isConnected, watchRecovery, type Connection } from '../shared/connection.ts';
+import { strings } from '../strings.ts';
+import { roomChannel, typingChannel, unreadCount, type Position, type StoredRoom } from './rooms.ts';
+import { HELLO_PEOPLE_MAX, noteTyping, parseSignal, type RoomSignal, TYPING_THROTTLE_MS, type Typist } from './signals.ts';
+import {
+    addOutgoing, EMPTY, forgetSettled, type ChatData, type Message, messageOf, nameOfInfo, removeOutgoing, settle,
+    type Timeline, updateOutgoing,
+} from './timeline.ts';
+
+const HISTORY_PAGE = 50;
+/* A message that found no connection for this long is the sender's to decide about. */
+const WAITING_MAX_MS = 30_000;
+const HELLO_ANSWER_MAX_MS = 800;
+
+/* Errors of the SDK that say nothing about the message: the line broke while it was on its way. */
+const BROKEN_LINE = new Set<number>([
+    errorCodes.transportClosed, errorCodes.clientDisconnected, errorCodes.connectionClosed,
+]);
+
+export interface Person {
+    client: string;
+    name: string;
+    isMe: boolean;
+}
+
+export type RoomPhase = { name: 'joining' } | { name: 'joined' } | { name: 'refused'; reason: string };
+
+/* What a room needs from the page. */
+export interface RoomHost {
+    connection: Connection;
+    myName(): string;
+    /* Whether a reader has the newest message of this room before their eyes. */
+    isRead(room: Room): boolean;
+    /* A message of somebody else arrived and was not read. */
+    onUnread(room: Room): void;
+    /* `read` has changed and should be kept. */
+    onRead(): void;
+}
+
+function reasonOf(error: unknown): string {
+    return (error as { message?: string } | null)?.message || String(error);
+}
+
+/* crypto.randomUUID exists on https and localhost only; getRandomValues exists everywhere. */
+function newId(): string {
+    return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+export class Room {
+    readonly name: string;
+    readonly phase = signal<RoomPhase>({ name: 'joining' });
+    readonly timeline = signal<Timeline>(EMPTY);
+    readonly history = signal<'idle' | 'loading' | 'loaded' | 'none' | { error: string }>('idle');
+    readonly unread = signal(0);
+    /* The "new" line stands before the first message after this offset. */
+    readonly newAfter = signal<number | null>(null);
+    /* null: the server does not say. */
+    readonly people = signal<readonly Person[] | null>(null);
+    readonly typists = signal<readonly Typist[]>([]);
+    read: Position | null;
+
+    private readonly host: RoomHost;
+    private readonly subscription: Subscription;
+    private signals: Subscription | null = null;
+    private top: Position | null = null;
+    private isOpen = false;
+    private lastTypingMs = 0;
+    private typistTimer: ReturnType<typeof setInterval> | undefined;
+    private readonly infos = new Map<string, ClientInfo>();
+    private readonly names = new Map<string, string>();
+
+    constructor(host: RoomHost, stored: StoredRoom) {
+        this.host = host;
+        this.name = stored.name;
+        this.read = stored.read;
+        this.subscription = host.connection.client.newSubscription(roomChannel(this.name), {
+            recoverable: true,
+            positioned: true,
+            joinLeave: true,
+        });
+        this.subscription.on('subscribing', () => this.setPhase({ name: 'joining' }));
+        this.subscription.on('unsubscribed', (context) => this.setPhase({ name: 'refused', reason: context.reason }));
+        this.subscription.on('publication', (publication) => this.onPublication(publication));
+        this.subscription.on('join', (context) => this.onJoin(context.info));
+        this.subscription.on('leave', (context) => this.onLeave(context.info));
+        watchRecovery(this.subscription, {
+            onFirst: (context) => this.onSubscribed(context.streamPosition ?? null),
+            onRecovered: (resumption) => {
+                host.connection.noteRecovery(this.name, resumption.recovered);
+                this.onResumed();
+            },
+            onGap: (context) => {
+                host.connection.noteRecovery(this.name, 'gap');
+                this.timeline.value = forgetSettled(this.timeline.value);
+                this.history.value = 'idle';
+                this.onSubscribed(context.streamPosition ?? null);
+            },
+        });
+        this.subscription.subscribe();
+    }
+
+    private setPhase(phase: RoomPhase): void {
+        this.phase.value = phase;
+    }
+
+    /* The room is now the one on the screen. */
+    open(): void {
+        this.isOpen = true;
+        this.newAfter.value = this.unread.value > 0 ? this.read?.offset ?? 0 : null;
+        if (this.phase.value.name === 'joined') {
+            void this.loadNewest();
+            void this.loadPeople();
+        }
+        const channel = typingChannel(this.name);
+        const client = this.host.connection.client;
+        this.signals = client.getSubscription(channel) ?? client.newSubscription(channel);
+        this.signals.on('publication', (publication) => this.onSignal(publication));
+        this.signals.on('subscribed', () => this.say({ kind: 'hello', name: this.host.myName(), ask: true }));
+        this.signals.subscribe();
+        this.typistTimer = setInterval(() => this.dropSilentTypists(), 1_000);
+    }
+
+    /* Another room is on the screen; this one goes on counting. */
+    close(): void {
+        this.isOpen = false;
+        this.newAfter.value = null;
+        this.typists.value = [];
+        clearInterval(this.typistTimer);
+        if (this.signals !== null) {
+            this.signals.removeAllListeners();
+            this.signals.unsubscribe();
+            this.host.connection.client.removeSubscription(this.signals);
+            this.signals = null;
+        }
+    }
+
+    /* Leaves for good: out of the list and off the server. */
+    leave(): void {
+        this.close();
+        this.subscription.removeAllListeners();
+        this.subscription.unsubscribe();
+        this.host.connection.client.removeSubscription(this.subscription);
+    }
+
+    private onSubscribed(position: Position | null): void {
+        if (position !== null) {
+            this.top = { epoch: position.epoch, offset: position.offset };
+            this.unread.value = unreadCount(this.read, this.top);
+            if (this.read === null) {
+                this.markRead();
+            } else if (this.isOpen && this.newAfter.value === null && this.unread.value > 0) {
+                this.newAfter.value = this.read.epoch === this.top.epoch ? this.read.offset : 0;
+            }
+        }
+        this.onResumed();
+    }
+
+    private onResumed(): void {
+        this.setPhase({ name: 'joined' });
+        if (this.isOpen) {
+            void this.loadPeople();
+            void this.loadNewest().then(() => this.sendWaiting());
+        } else {
+            this.sendWaiting();
+        }
+    }
+
+    /* ---- messages ---- */
+
+    private onPublication(publication: PublicationContext): void {
+        const before = this.timeline.value;
+        const message = this.messageOf(publication);
+        if (this.top !== null && publication.offset !== undefined) {
+            this.top = { ...this.top, offset: publication.offset };
+        }
+        const isOwn = before.outgoing.some((candidate) => candidate.id !== '' && candidate.id === message.id);
+        /* A room that was never opened only counts; its messages come with its history. */
+        if (this.isOpen || this.history.value === 'loaded' || this.history.value === 'none' || isOwn) {
+            this.timeline.value = settle(before, [message]);
+        }
+        if (publication.info !== undefined) {
+            this.typists.value = this.typists.value.filter((typist) => typist.client !== publication.info?.client);
+        }
+        if (isOwn || this.host.isRead(this)) {
+            this.markRead();
+            return;
+        }
+        if (this.isOpen && this.newAfter.value === null) {
+            this.newAfter.value = this.read?.offset ?? Math.max(0, message.offset - 1);
+        }
+        this.unread.value += 1;
+        this.host.onUnread(this);
+    }
+
+    private messageOf(publication: PublicationContext): Message {
+        const message = messageOf(publication, Date.now(), strings.chat.anonymous);
+        if (publication.info !== undefined && message.author !== strings.chat.anonymous) {
+            this.noteName(publication.info.client, message.author);
+        }
+        return message;
+    }
+
+    markRead(): void {
+        this.unread.value = 0;
+        if (this.top !== null && (this.read?.offset !== this.top.offset || this.read.epoch !== this.top.epoch)) {
+            this.read = this.top;
+            this.host.onRead();
+        }
+    }
+
+    private async loadNewest(): Promise<void> {
+        if (this.history.value === 'loading' || this.history.value === 'loaded' || this.history.value === 'none') {
+            return;
+        }
+        this.history.value = 'loading';
+        await this.loadPage(null);
+    }
+
+    async loadOlder(): Promise<void> {
+        const oldest = this.timeline.value.settled[0];
+        if (this.history.value !== 'loaded' || this.timeline.value.isComplete || oldest === undefined || this.top === null) {
+            return;
+        }
+        if (oldest.offset <= 1) {
+            this.timeline.value = { ...this.timeline.value, isComplete: true };
+            return;
+        }
+        this.history.value = 'loading';
+        await this.loadPage({ epoch: this.top.epoch, offset: oldest.offset });
+    }
+
+    private async loadPage(before: Position | null): Promise<void> {
+        try {
+            const result = await this.subscription.history({
+                limit: HISTORY_PAGE,
+                reverse: true,
+                ...(before === null ? {} : { since: before }),
+            });
+            const messages = result.publications.map((publication) => this.messageOf(publication)).reverse();
+            const timeline = settle(this.timeline.value, messages);
+            const isComplete = timeline.isComplete || result.publications.length < HISTORY_PAGE;
+            this.timeline.value = { ...timeline, isComplete };
+            this.history.value = 'loaded';
+            if (this.host.isRead(this)) {
+                this.markRead();
+            }
+        } catch (error) {
+            const { code } = error as { code?: number };
+            if (code === 108 || code === 103) {
+                this.history.value = 'none';
+                this.timeline.value = { ...this.timeline.value, isComplete: true };
+            } else {
+                this.history.value = isConnected(this.host.connection.client) ? { error: reasonOf(error) } : 'idle';
+            }
+        }
+    }
+
+    retryHistory(): void {
+        this.history.value = 'idle';
+        void this.loadNewest();
+    }
+
+    /* ---- sending ---- */
+
+    send(text: string): void {
+        const id = newId();
+        const message: Message = {
+            key: `i${id}`, id, offset: 0, author: this.host.myName(), text, time: Date.now(), isMine: true,
+            state: 'sending', error: '',
+        };
+        this.timeline.value = addOutgoing(this.timeline.value, message);
+        this.lastTypingMs = 0;
+        this.publish(message);
+    }
+
+    retry(id: string): void {
+        const message = this.timeline.value.outgoing.find((candidate) => candidate.id === id);
+        if (message?.state === 'failed') {
+            this.publish(message);
+        }
+    }
+
+    remove(id: string): void {
+        this.timeline.value = removeOutgoing(this.timeline.value, id);
+    }
+
+    private update(id: string, change: Partial<Message>): void {
+        this.timeline.value = updateOutgoing(this.timeline.value, id, change);
+    }
+
+    private publish(message: Message): void {
+        const { id, author, text, time } = message;
+        if (this.phase.value.name === 'refused') {
+            this.update(id, { state: 'failed', error: this.phase.value.reason });
+            return;
+        }
+        if (this.phase.value.name === 'joining' || !isConnected(this.host.connection.client)) {
+            this.wait(id);
+            return;
+        }
+        this.update(id, { state: 'sending', error: '' });
+        const data: ChatData = { id, name: author, text, t: time };
+        this.subscription.publish(data).then(
+            () => this.update(id, { state: 'accepted', error: '' }),
+            (error: unknown) => {
+                if (BROKEN_LINE.has((error as { code?: number }).code ?? -1)) {
+                    this.wait(id);
+                } else {
+                    this.update(id, { state: 'failed', error: reasonOf(error) });
+                }
+            },
+        );
+    }
+
+    /* Until the room is joined again: what was recovered by then shows which messages had arrived after all. */
+    private wait(id: string): void {
+        this.update(id, { state: 'waiting', error: '' });
+        setTimeout(() => {
+            const message = this.timeline.value.outgoing.find((candidate) => candidate.id === id);
+            if (message?.state === 'waiting') {
+                this.update(id, { state: 'failed', error: strings.chat.noConnection });
+            }
+        }, WAITING_MAX_MS);
+    }
+
+    private sendWaiting(): void {
+        for (const message of this.timeline.value.outgoing) {
+            if (message.state === 'waiting') {
+                this.publish(message);
+            }
+        }
+    }
+
+    /* ---- people ---- */
+
+    private async loadPeople(): Promise<void> {
+        try {
+            const { clients } = await this.subscription.presence();
+            this.infos.clear();
+            Object.values(clients).forEach((info) => this.infos.set(info.client, info));
+            this.showPeople();
+        } catch {
+            this.people.value = null;
+        }
+    }
+
+    private onJoin(info: ClientInfo): void {
+        this.infos.set(info.client, info);
+        this.showPeople();
+    }
+
+    private onLeave(info: ClientInfo): void {
+        this.infos.delete(info.client);
+        this.names.delete(info.client);
+        this.typists.value = this.typists.value.filter((typist) => typist.client !== info.client);
+        this.showPeople();
+    }
+
+    private noteName(client: string, name: string): void {
+        if (this.names.get(client) !== name) {
+            this.names.set(client, name);
+            this.showPeople();
+        }
+    }
+
+    private showPeople(): void {
+        const status = this.host.connection.status.value;
+        const me = status.phase === 'connected' ? status.client : '';
+        if (!this.isOpen || this.infos.size === 0) {
+            return;
+        }
+        const people = [...this.infos.values()].map((info) => ({
+            client: info.client,
+            name: info.client === me
+                ? this.host.myName()
+                : nameOfInfo(info) || this.names.get(info.client) || strings.chat.guest(info.client.slice(0, 4)),
+            isMe: info.client === me,
+        }));
+        people.sort((a, b) => Number(b.isMe) - Number(a.isMe) || a.name.localeCompare(b.name));
+        this.people.value = people;
+    }
+
+    /* Tells the others a changed name. */
+    renamed(): void {
+        this.showPeople();
+        this.say({ kind: 'hello', name: this.host.myName(), ask: false });
+    }
+
+    /* ---- typing:<room> ---- */
+
+    private say(spoken: RoomSignal): void {
+        if (spoken.name !== '') {
+            /* Nothing depends on it: a server without this namespace only has no typing line. */
+            this.signals?.publish(spoken).catch(() => undefined);
+        }
+    }
+
+    noteTyping(isTyping: boolean): void {
+        const now = Date.now();
+        if (isTyping && now - this.lastTypingMs >= TYPING_THROTTLE_MS) {
+            this.lastTypingMs = now;
+            this.say({ kind: 'typing', name: this.host.myName() });
+        } else if (!isTyping && this.lastTypingMs > 0) {
+            this.lastTypingMs = 0;
+            this.say({ kind: 'idle', name: this.host.myName() });
+        }
+    }
+
+    private onSignal(publication: PublicationContext): void {
+        const spoken = parseSignal(publication.data);
+        const client = publication.info?.client;
+        const status = this.host.connection.status.value;
+        if (spoken === null || client === undefined || (status.phase === 'connected' && client === status.client)) {
+            return;
+        }
+        this.noteName(client, nameOfInfo(publication.info) || spoken.name);
+        if (spoken.kind === 'hello') {
+            if (spoken.ask && (this.people.value?.length ?? 0) <= HELLO_PEOPLE_MAX) {
+                const answer = (): void => this.say({ kind: 'hello', name: this.host.myName(), ask: false });
+                setTimeout(answer, Math.random() * HELLO_ANSWER_MAX_MS);
+            }
+            return;
+        }
+        this.typists.value = noteTyping(this.typists.value, client, spoken, Date.now());
+    }
+
+    private dropSilentTypists(): void {
+        const now = Date.now();
+        if (this.typists.value.some((typist) => typist.until <= now)) {
+            this.typists.value = this.typists.value.filter((typist) => typist.until > now);
+        }
+    }
+}
