@@ -28,7 +28,7 @@ LINK    = $(CC) $(LINK_$(BUILD)) $(LDFLAGS)
 
 SRC := $(wildcard channels/base/*.c channels/*.c server/*.c)
 OBJ := $(SRC:%.c=$(OUT)/%.o)
-LIB_OBJ := $(filter-out $(OUT)/server/main.o,$(OBJ))
+LIB_OBJ := $(filter-out $(OUT)/server/main.o,$(OBJ)) $(OUT)/web_assets.o
 
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
 UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(OUT)/tests/%)
@@ -40,6 +40,37 @@ all: $(ROOT)/starling   ## the release binary, build/starling
 $(OUT)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(COMPILE) -c -o $@ $<
+
+# ---- web: the pages, bundled by Node and compiled in (web/README.md) ----
+# Without Node, or with WEB=no, one plain page stands in for them.
+WEB     ?= $(if $(shell command -v npm),yes,no)
+WEB_SRC := $(wildcard web/*.json web/*.mjs web/pages/* web/src/*.* web/src/*/*.*)
+
+# A checkout changes the time of the lock file without changing its content.
+web/node_modules/.starling-lock: web/package-lock.json
+	@cmp -s $< $@ || { echo "npm ci (web)"; cd web && npm ci --omit=dev --no-audit --no-fund --loglevel=error; }
+	@cp $< $@
+
+web/dist/.built: $(WEB_SRC) web/node_modules/.starling-lock
+	cd web && node build.mjs
+	@touch $@
+
+ifeq ($(WEB),yes)
+$(OUT)/web_assets.c: web/dist/.built web/embed.mjs
+	node web/embed.mjs web/dist $@
+else
+$(OUT)/web_assets.c: web/fallback.html web/embed_fallback.sh
+	@mkdir -p $(@D)
+	sh web/embed_fallback.sh web/fallback.html >$@
+endif
+
+$(OUT)/web_assets.o: $(OUT)/web_assets.c server/static.h
+	$(COMPILE) -c -o $@ $<
+
+.PHONY: web-check
+web-check:              ## types and unit tests of the pages
+	cd web && npm ci --no-audit --no-fund --loglevel=error && npm run -s check && npm test -s
+# ---- end of web ----
 
 $(OUT)/libstarling.a: $(LIB_OBJ)
 	@rm -f $@
