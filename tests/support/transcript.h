@@ -7,6 +7,7 @@
 #define STARLING_TESTS_TRANSCRIPT_H
 
 #include "channels/base/buf.h"
+#include "server/http.h"
 #include "server/websocket.h"
 
 /* Where to cut: piece lengths are taken from `pattern` over and over (0 counts as 256); without a pattern the
@@ -20,6 +21,11 @@ struct cut {
  * initialised reader; it is released. */
 void transcript_of_websocket(struct buf *out, struct websocket_reader *prepared, struct str bytes,
                              struct cut cut);
+
+/* `GET /path?query 1.1 keep Host=a body(…)`, one after the other, or `refused 400`. What a head announces as
+ * its body is read behind it. The unread bytes move to another address with every piece, as a growing buffer
+ * does. */
+void transcript_of_http(struct buf *out, const struct http_limits *limits, struct str bytes, struct cut cut);
 
 /* Appends `s` with everything but printable ASCII as \xNN; above 64 bytes only length and hash. */
 void transcript_append_escaped(struct buf *out, struct str s);
