@@ -204,9 +204,9 @@ static bool send_spoiled(int fd, const struct buf *frame)
     case FAULT_CORRUPT:
         if (is_due) {
             /* The middle of a publication is the middle of its payload's padding. */
-            frame->at[frame->len / 2] ^= 1;
+            frame->at[frame->len / 2] = (char)(frame->at[frame->len / 2] ^ 1);
             peer_send(fd, frame->at, frame->len);
-            frame->at[frame->len / 2] ^= 1;
+            frame->at[frame->len / 2] = (char)(frame->at[frame->len / 2] ^ 1);
         }
         return is_due;
     case FAULT_SWAP:

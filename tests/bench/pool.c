@@ -187,19 +187,18 @@ static void flush_all(struct pool *pool)
     }
 }
 
-/* The address a client comes from; taking a new one for each few thousand keeps clear of used-up ports. */
-static struct sockaddr_in source_address(const struct client *client)
+/* Where the next connection comes from; a new address each few thousand keeps clear of used-up ports. */
+static struct sockaddr_in next_source_address(void)
 {
     static uint32_t opened;
     uint32_t turn = (opened++ / CLIENTS_PER_ADDRESS + (uint32_t)getpid()) % SOURCE_ADDRESSES;
-    (void)client;
     return (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK + turn)};
 }
 
 bool client_open(struct client *client)
 {
     struct pool *pool = client->pool;
-    struct sockaddr_in source = source_address(client);
+    struct sockaddr_in source = next_source_address();
     struct sockaddr_in server = {.sin_family = AF_INET,
                                  .sin_port = htons(pool->options->port),
                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
