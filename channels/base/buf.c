@@ -111,7 +111,9 @@ void buf_append_json_string(struct buf *buf, struct str s)
         }
         buf_append(buf, escape, 2);
     }
-    buf_append(buf, s.at + plain, s.len - plain);
+    if (plain < s.len) {
+        buf_append(buf, s.at + plain, s.len - plain);
+    }
     buf_append_char(buf, '"');
 }
 
