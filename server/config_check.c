@@ -1,0 +1,461 @@
+#include "server/config_internal.h"
+
+#include <ctype.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { SECRET_BYTES_MIN = 32 };
+
+struct checker {
+    struct config *config;
+    struct config_report *report;
+    bool allows_weak; /* --insecure, --dev or client.insecure */
+    bool file_is_public;
+};
+
+#define ERROR(checker, ...) config_note((checker)->report, CONFIG_NOTE_ERROR, __VA_ARGS__)
+#define WARN(checker, ...) config_note((checker)->report, CONFIG_NOTE_WARNING, __VA_ARGS__)
+
+/* Computed defaults */
+
+static uint64_t read_number(const char *path)
+{
+    char line[32] = "";
+    uint64_t value = 0;
+    FILE *file = fopen(path, "re");
+    if (file == NULL) {
+        return UINT64_MAX;
+    }
+    if (fgets(line, sizeof line, file) == NULL) {
+        line[0] = '\0';
+    }
+    (void)fclose(file); /* read only: nothing can be lost */
+    line[strcspn(line, "\n")] = '\0';
+    return str_to_u64(str_from_cstr(line), UINT64_MAX, &value) ? value : UINT64_MAX; /* "max" = none */
+}
+
+/* What this process may use: the machine's memory, or what its control group leaves of it. */
+static uint64_t memory_bytes(void)
+{
+    long pages = sysconf(_SC_PHYS_PAGES);
+    long page_bytes = sysconf(_SC_PAGESIZE);
+    uint64_t bytes = pages > 0 && page_bytes > 0 ? (uint64_t)pages * (uint64_t)page_bytes : CONFIG_GIB;
+    uint64_t limits[] = {read_number("/sys/fs/cgroup/memory.max"),
+                         read_number("/sys/fs/cgroup/memory/memory.limit_in_bytes")};
+    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
+        bytes = limits[i] < bytes ? limits[i] : bytes;
+    }
+    return bytes;
+}
+
+static uint32_t core_count(void)
+{
+    cpu_set_t cores;
+    if (sched_getaffinity(0, sizeof cores, &cores) != 0) {
+        return 1;
+    }
+    int count = CPU_COUNT(&cores);
+    return count < 1 ? 1 : count > 64 ? 64 : (uint32_t)count;
+}
+
+static bool compute_node_name(struct config *config)
+{
+    char host[256] = "";
+    if (gethostname(host, sizeof host - 1) != 0 || host[0] == '\0') {
+        memcpy(host, "localhost", sizeof "localhost");
+    }
+    struct buf name = {0};
+    buf_printf(&name, "%s_%u", host, config->http_server_port);
+    bool is_set = !name.failed && option_set_text(&config_rows[CONFIG_INDEX_node_name], config,
+                                                  buf_str(&name), NULL) == STATUS_OK;
+    buf_release(&name);
+    config->origins[CONFIG_INDEX_node_name] = ORIGIN_COMPUTED;
+    return is_set;
+}
+
+static bool compute(struct config *config)
+{
+    if (config->http_server_workers == 0) {
+        config->http_server_workers = core_count();
+        config->origins[CONFIG_INDEX_http_server_workers] = ORIGIN_COMPUTED;
+    }
+    if (config->limits_outbox_total == 0) {
+        uint64_t quarter = memory_bytes() / 4;
+        config->limits_outbox_total = quarter < 16 * CONFIG_MIB ? 16 * CONFIG_MIB : quarter;
+        config->origins[CONFIG_INDEX_limits_outbox_total] = ORIGIN_COMPUTED;
+    }
+    return config->node_name[0] != '\0' || compute_node_name(config);
+}
+
+/* Channels */
+
+static void resolve_options(const struct config *config, struct channel_options *options)
+{
+    if (options->history_meta_ttl_ms == 0) {
+        options->history_meta_ttl_ms = config->channel_history_meta_ttl_ms;
+    }
+    if (options->publication_data_format == DATA_FORMAT_ANY) {
+        options->publication_data_format = config->channel_publication_data_format;
+    }
+}
+
+static void fill_rules(struct config *config)
+{
+    struct channel_rules *rules = &config->channels;
+    rules->max_length = config->channel_max_length;
+    rules->private_prefix = config->channel_private_prefix;
+    rules->namespace_boundary = config->channel_namespace_boundary;
+    rules->user_boundary = config->channel_user_boundary;
+    rules->user_separator = config->channel_user_separator;
+    resolve_options(config, &rules->without_namespace);
+    for (size_t i = 0; i < rules->namespace_count; i++) {
+        resolve_options(config, &rules->namespaces[i]);
+    }
+}
+
+static bool name_is_good(struct str name)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.at[i];
+        if (!isalnum((unsigned char)c) && c != '-' && c != '_' && c != '.') {
+            return false;
+        }
+    }
+    return name.len >= 2;
+}
+
+static void check_options(struct checker *checker, const struct channel_options *options)
+{
+    struct str place = options->name.len == 0 ? STR("channel.without_namespace") : options->name;
+    const char *kind = options->name.len == 0 ? "" : "namespace ";
+    if ((options->history_size > 0) != (options->history_ttl_ms > 0)) {
+        ERROR(checker, "%s'%.*s': history_size and history_ttl must be set both or not at all", kind,
+              STR_ARG(place));
+    }
+    if (options->history_ttl_ms % CONFIG_SECOND != 0) {
+        ERROR(checker, "%s'%.*s': history_ttl must be whole seconds", kind, STR_ARG(place));
+    }
+    if (options->history_ttl_ms > options->history_meta_ttl_ms) {
+        ERROR(checker, "%s'%.*s': history_ttl must not be longer than history_meta_ttl", kind,
+              STR_ARG(place));
+    }
+    if ((options->force_recovery || options->allow_recovery) && !channel_has_history(options)) {
+        ERROR(checker, "%s'%.*s': recovery needs history_size and history_ttl", kind, STR_ARG(place));
+    }
+    if (options->auto_cache_recover &&
+        !(options->force_recovery && options->force_recovery_mode == RECOVERY_CACHE)) {
+        ERROR(checker, "%s'%.*s': auto_cache_recover needs force_recovery and force_recovery_mode cache",
+              kind, STR_ARG(place));
+    }
+    if (options->force_push_join_leave && !options->join_leave) {
+        WARN(checker, "%s'%.*s': force_push_join_leave does nothing without join_leave", kind,
+             STR_ARG(place));
+    }
+    if (options->delta_publish && options->allowed_delta_types == 0) {
+        WARN(checker, "%s'%.*s': delta_publish does nothing without allowed_delta_types", kind,
+             STR_ARG(place));
+    }
+}
+
+static void check_boundaries(struct checker *checker)
+{
+    const struct channel_rules *rules = &checker->config->channels;
+    const char letters[] = {rules->private_prefix, rules->namespace_boundary, rules->user_boundary,
+                            rules->user_separator};
+    for (size_t i = 0; i < sizeof letters; i++) {
+        for (size_t j = 0; j < i; j++) {
+            if (letters[i] != '\0' && letters[i] == letters[j]) {
+                ERROR(checker, "channel.private_prefix, namespace_boundary, user_boundary and user_separator "
+                               "must differ");
+                return;
+            }
+        }
+    }
+}
+
+static void check_channels(struct checker *checker)
+{
+    struct channel_rules *rules = &checker->config->channels;
+    check_boundaries(checker);
+    check_options(checker, &rules->without_namespace);
+    for (size_t i = 0; i < rules->namespace_count; i++) {
+        struct str name = rules->namespaces[i].name;
+        if (!name_is_good(name)) {
+            ERROR(checker,
+                  "namespace '%.*s': a name is at least two letters, digits, hyphens, underscores or dots",
+                  STR_ARG(name));
+        } else if (rules->namespace_boundary != '\0' && str_find(name, rules->namespace_boundary) >= 0) {
+            ERROR(checker, "namespace '%.*s': the name contains channel.namespace_boundary", STR_ARG(name));
+        }
+        check_options(checker, &rules->namespaces[i]);
+    }
+    if (!channel_rules_sort(rules)) {
+        ERROR(checker, "'channel.namespaces': a name occurs twice");
+    }
+}
+
+static void check_personal_channels(struct checker *checker)
+{
+    const struct config *config = checker->config;
+    struct str name =
+        str_from_cstr(config->client_subscribe_to_user_personal_channel_personal_channel_namespace);
+    if (!config->client_subscribe_to_user_personal_channel_enabled) {
+        return;
+    }
+    const struct channel_options *options = channel_rules_find(&config->channels, name);
+    if (options == NULL) {
+        ERROR(checker, "client.subscribe_to_user_personal_channel: namespace '%.*s' does not exist",
+              STR_ARG(name));
+        return;
+    }
+    if (config->channel_user_boundary == '\0') {
+        ERROR(checker, "client.subscribe_to_user_personal_channel needs channel.user_boundary");
+    }
+    if (config->client_subscribe_to_user_personal_channel_single_connection && !options->presence) {
+        ERROR(checker, "client.subscribe_to_user_personal_channel.single_connection needs presence in its "
+                       "namespace");
+    }
+    if (options->allow_subscribe_for_client && !options->allow_user_limited_channels) {
+        WARN(checker, "personal channels are open to every user: set allow_user_limited_channels in their "
+                      "namespace");
+    }
+}
+
+/* Secrets */
+
+static void note_weak(struct checker *checker, const char *path, const char *problem)
+{
+    config_note(checker->report, checker->allows_weak ? CONFIG_NOTE_WARNING : CONFIG_NOTE_ERROR, "'%s' %s%s",
+                path, problem, checker->allows_weak ? "" : " (--insecure accepts it)");
+}
+
+/* Secrets of documentation and tutorials, which everybody knows, and words that stand for one. */
+static bool is_well_known(struct str secret)
+{
+    static const char *const known[] = {
+        "bbe7d157-a253-4094-9759-06a8236543f9",
+        "d7627bb6-2292-4911-82e1-615c0ed3eebb",
+        "changeme",
+        "change-me",
+        "change_me",
+        "replace-me",
+        "replace_me",
+        "your-secret",
+        "your_secret",
+        "example",
+    };
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        struct str word = str_from_cstr(known[i]);
+        for (struct str rest = secret; rest.len >= word.len; rest = str_skip(rest, 1)) {
+            if (str_equal_nocase(str_first(rest, word.len), word)) {
+                return true;
+            }
+        }
+    }
+    bool is_one_byte = secret.len > 0;
+    for (size_t i = 1; i < secret.len; i++) {
+        is_one_byte = is_one_byte && secret.at[i] == secret.at[0];
+    }
+    return is_one_byte;
+}
+
+/* THREATS A05, A32. A TLS key is usually given by path, and then the file holds no secret. */
+static void check_secrets(struct checker *checker)
+{
+    bool file_holds_secret = false;
+    for (size_t i = 0; i < CONFIG_OPTION_COUNT; i++) {
+        const struct option_row *row = &config_rows[i];
+        if (row->type != VALUE_secret) {
+            continue;
+        }
+        const char *const *field =
+            (const char *const *)(const void *)((const char *)checker->config + row->offset);
+        struct str secret = str_from_cstr(*field);
+        if (secret.len == 0) {
+            continue;
+        }
+        bool is_tls_key = i == CONFIG_INDEX_http_server_tls_key_pem;
+        bool is_hmac = strstr(row->path, "hmac_") != NULL;
+        if (is_hmac && secret.len < SECRET_BYTES_MIN) {
+            note_weak(checker, row->path, "is shorter than 32 bytes");
+        }
+        if (!is_tls_key && is_well_known(secret)) {
+            note_weak(checker, row->path, "is a sample that everybody knows, make one with genconfig");
+        }
+        file_holds_secret = file_holds_secret || (checker->config->origins[i] == ORIGIN_FILE &&
+                                                  (!is_tls_key || strstr(*field, "-----BEGIN") != NULL));
+    }
+    if (file_holds_secret && checker->file_is_public) {
+        config_note(checker->report, checker->allows_weak ? CONFIG_NOTE_WARNING : CONFIG_NOTE_ERROR,
+                    "the file holds secrets and everybody may read it: chmod o-r%s",
+                    checker->allows_weak ? "" : " (--insecure accepts it)");
+    }
+}
+
+static void check_expression(struct checker *checker, enum config_option_index index)
+{
+    const struct option_row *row = &config_rows[index];
+    struct buf why = {0};
+    const char *pattern = *(const char *const *)(const void *)((const char *)checker->config + row->offset);
+    regex_t *regex = regex_from_text(str_from_cstr(pattern), &why);
+    if (regex == NULL) {
+        ERROR(checker, "'%s' %.*s", row->path, STR_ARG(buf_str(&why)));
+    }
+    regex_free(regex);
+    buf_release(&why);
+}
+
+static void check_tokens(struct checker *checker)
+{
+    const struct config *config = checker->config;
+    check_expression(checker, CONFIG_INDEX_client_token_audience_regex);
+    check_expression(checker, CONFIG_INDEX_client_token_issuer_regex);
+    check_expression(checker, CONFIG_INDEX_client_subscription_token_audience_regex);
+    check_expression(checker, CONFIG_INDEX_client_subscription_token_issuer_regex);
+    if ((config->client_token_audience[0] != '\0' && config->client_token_audience_regex[0] != '\0') ||
+        (config->client_token_issuer[0] != '\0' && config->client_token_issuer_regex[0] != '\0') ||
+        (config->client_subscription_token_audience[0] != '\0' &&
+         config->client_subscription_token_audience_regex[0] != '\0') ||
+        (config->client_subscription_token_issuer[0] != '\0' &&
+         config->client_subscription_token_issuer_regex[0] != '\0')) {
+        ERROR(checker, "a token's audience (issuer) and audience_regex (issuer_regex) exclude each other");
+    }
+    bool has_key = config->client_token_hmac_secret_key[0] != '\0' ||
+                   config->client_token_rsa_public_key[0] != '\0' ||
+                   config->client_token_ecdsa_public_key[0] != '\0';
+    bool has_subscription_key = config->client_subscription_token_hmac_secret_key[0] != '\0' ||
+                                config->client_subscription_token_rsa_public_key[0] != '\0' ||
+                                config->client_subscription_token_ecdsa_public_key[0] != '\0';
+    if (config->client_subscription_token_enabled && !has_subscription_key) {
+        ERROR(checker, "client.subscription_token.enabled needs a key in client.subscription_token");
+    }
+    if (!config->client_subscription_token_enabled && has_subscription_key) {
+        WARN(checker, "keys in client.subscription_token do nothing until it is enabled");
+    }
+    if (!has_key && !config->client_insecure && !config->client_allow_anonymous_connect_without_token) {
+        WARN(checker, "no client can connect: set a key in client.token, or allow anonymous users");
+    }
+}
+
+static void check_openness(struct checker *checker)
+{
+    const struct config *config = checker->config;
+    bool admits_all_origins = false;
+    for (size_t i = 0; i < config->client_allowed_origins.count; i++) {
+        struct str origin = config->client_allowed_origins.at[i];
+        bool is_star = str_is(origin, "*");
+        admits_all_origins = admits_all_origins || is_star;
+        if (!is_star && strstr(origin.at, "://") == NULL) {
+            ERROR(checker, "'client.allowed_origins': an origin is like https://example.com, or *");
+        }
+    }
+    bool asks_nobody = config->client_insecure || config->client_allow_anonymous_connect_without_token;
+    if (admits_all_origins && asks_nobody) {
+        WARN(checker, "every website may connect its visitors: client.allowed_origins is * and no token is "
+                      "needed");
+    }
+    if (config->client_insecure && !config->is_dev) {
+        WARN(checker, "client.insecure: everybody may connect, publish and read everything");
+    }
+    if (config->http_api_insecure && !config->is_dev) {
+        WARN(checker, "http_api.insecure: everybody who reaches the port may call the server API");
+    }
+    if (!config->http_api_disabled && !config->http_api_insecure && config->http_api_key[0] == '\0') {
+        WARN(checker, "the server API refuses every call: set http_api.key");
+    }
+}
+
+/* Endpoints and times */
+
+static void check_paths(struct checker *checker)
+{
+    const struct config *config = checker->config;
+    const struct {
+        const char *option;
+        const char *path;
+        bool is_on;
+    } paths[] = {
+        {"http_api.handler_prefix", config->http_api_handler_prefix, !config->http_api_disabled},
+        {"websocket.handler_prefix", config->websocket_handler_prefix, !config->websocket_disabled},
+        {"health.handler_prefix", config->health_handler_prefix, config->health_enabled},
+        {"prometheus.handler_prefix", config->prometheus_handler_prefix, config->prometheus_enabled},
+        {"init.handler_prefix", config->init_handler_prefix, config->init_enabled},
+        {"debug.echo_path", config->debug_echo_path, config->debug_echo_path[0] != '\0'},
+    };
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+        struct str path = str_from_cstr(paths[i].path);
+        bool is_good = path.len >= 2 && path.at[0] == '/' && path.at[path.len - 1] != '/';
+        for (size_t j = 0; j < path.len; j++) {
+            is_good = is_good && path.at[j] > 0x20 && path.at[j] < 0x7F && strchr("?#%", path.at[j]) == NULL;
+        }
+        if (paths[i].is_on && !is_good) {
+            ERROR(checker, "'%s' must be a path like /api", paths[i].option);
+        }
+        for (size_t j = 0; j < i; j++) {
+            if (paths[i].is_on && paths[j].is_on && str_is(path, paths[j].path)) {
+                ERROR(checker, "'%s' and '%s' are the same path", paths[j].option, paths[i].option);
+            }
+        }
+    }
+}
+
+static void check_relations(struct checker *checker)
+{
+    const struct config *config = checker->config;
+    if (config->client_pong_timeout_ms >= config->client_ping_interval_ms) {
+        ERROR(checker, "client.pong_timeout must be shorter than client.ping_interval");
+    }
+    if (config->http_server_tls_enabled &&
+        (config->http_server_tls_cert_pem[0] == '\0' || config->http_server_tls_key_pem[0] == '\0')) {
+        ERROR(checker, "http_server.tls.enabled needs cert_pem and key_pem");
+    }
+    if (config->http_server_internal_port != 0 &&
+        config->http_server_internal_port == config->http_server_port) {
+        ERROR(checker, "http_server.internal_port must differ from http_server.port");
+    }
+    if (config->http_server_internal_address.count > 0 && config->http_server_internal_port == 0 &&
+        !config->is_dev) {
+        WARN(checker, "http_server.internal_address does nothing without http_server.internal_port");
+    }
+    if (config->shutdown_drain_ms > config->shutdown_timeout_ms) {
+        ERROR(checker, "shutdown.drain must not be longer than shutdown.timeout");
+    }
+    if (config->limits_http_header_size > config->limits_http_headers_size) {
+        ERROR(checker, "limits.http_header_size must not be larger than limits.http_headers_size");
+    }
+    if (config->client_queue_max_size < config->websocket_message_size_limit) {
+        ERROR(checker, "client.queue_max_size must hold one message of websocket.message_size_limit");
+    }
+    if (config->limits_outbox_total < config->client_queue_max_size) {
+        ERROR(checker, "limits.outbox_total must hold one queue of client.queue_max_size");
+    }
+    if (config->limits_ws_control_burst < config->limits_ws_control_rate ||
+        config->limits_command_burst < config->limits_command_rate ||
+        config->limits_connection_burst_per_ip < config->limits_connection_rate_per_ip) {
+        WARN(checker, "limits: a burst below its rate keeps the rate from being reached");
+    }
+}
+
+bool config_finish(struct config *config, const struct config_source *source, bool file_is_public,
+                   struct config_report *report)
+{
+    struct checker checker = {
+        .config = config,
+        .report = report,
+        .allows_weak = source->allows_weak_secrets || config->is_dev || config->client_insecure,
+        .file_is_public = file_is_public,
+    };
+    if (!compute(config)) {
+        return false;
+    }
+    fill_rules(config);
+    check_channels(&checker);
+    check_personal_channels(&checker);
+    check_secrets(&checker);
+    check_tokens(&checker);
+    check_openness(&checker);
+    check_paths(&checker);
+    check_relations(&checker);
+    return true;
+}
