@@ -521,17 +521,24 @@ enum status token_sign_hs256(const char *secret, struct str claims, struct buf *
 
 /* -- configuration --------------------------------------------------------------------------------------- */
 
-#define SETTINGS_FROM(config, prefix)                                                                       \
-    {                                                                                                       \
-        .hmac_secret_key = (config)->prefix##_hmac_secret_key,                                              \
-        .hmac_previous_secret_key = (config)->prefix##_hmac_previous_secret_key,                            \
-        .hmac_previous_secret_key_valid_until_s = (config)->prefix##_hmac_previous_secret_key_valid_until,  \
-        .rsa_public_key = (config)->prefix##_rsa_public_key,                                                \
-        .ecdsa_public_key = (config)->prefix##_ecdsa_public_key, .audience = (config)->prefix##_audience,   \
-        .audience_regex = (config)->prefix##_audience_regex, .issuer = (config)->prefix##_issuer,           \
-        .issuer_regex = (config)->prefix##_issuer_regex, .user_id_claim = (config)->prefix##_user_id_claim, \
-        .token_bytes_max = (size_t)(config)->limits_token_size, .allow_short_hmac = (config)->is_dev,       \
+/* clang-format off */
+#define SETTINGS_FROM(config, prefix)                                                                      \
+    {                                                                                                      \
+        .hmac_secret_key = (config)->prefix##_hmac_secret_key,                                             \
+        .hmac_previous_secret_key = (config)->prefix##_hmac_previous_secret_key,                           \
+        .hmac_previous_secret_key_valid_until_s = (config)->prefix##_hmac_previous_secret_key_valid_until, \
+        .rsa_public_key = (config)->prefix##_rsa_public_key,                                               \
+        .ecdsa_public_key = (config)->prefix##_ecdsa_public_key,                                           \
+        .audience = (config)->prefix##_audience,                                                           \
+        .audience_regex = (config)->prefix##_audience_regex,                                               \
+        .issuer = (config)->prefix##_issuer,                                                               \
+        .issuer_regex = (config)->prefix##_issuer_regex,                                                   \
+        .user_id_claim = (config)->prefix##_user_id_claim,                                                 \
+        .token_bytes_max = (size_t)(config)->limits_token_size,                                            \
+        /* The configuration has refused short secrets already, unless --insecure or --dev allow them. */ \
+        .allow_short_hmac = true,                                                                          \
     }
+/* clang-format on */
 
 void token_settings_from_config(const struct config *config, bool for_subscription,
                                 struct token_settings *out)
