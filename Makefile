@@ -98,3 +98,38 @@ bench: $(OUT)/bench/load $(OUT)/bench/floor all   ## measure against the floor s
 
 -include $(shell find build -name '*.d' 2>/dev/null)
 .SECONDARY:
+
+# ---- fuzzing: tests/fuzz/fuzz_X.c with its seeds in tests/fuzz/corpus/X ----
+FUZZ_SECONDS ?= 30#  for each target
+FUZZ_SRC     := $(wildcard tests/fuzz/fuzz_*.c)
+FUZZ_NAMES   := $(FUZZ_SRC:tests/fuzz/fuzz_%.c=%)
+FLAGS_fuzz   := -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -DSLOW_CHECKS \
+                -Wno-string-conversion#  must(!"text") is what marks code that is never reached
+LINK_fuzz    := -fsanitize=address,undefined
+
+$(OUT)/libsupport.a: $(SUPPORT_OBJ)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(OUT)/fuzzers/%: $(OUT)/tests/fuzz/fuzz_%.o $(OUT)/libsupport.a $(OUT)/libstarling.a
+	@mkdir -p $(@D)
+	$(LINK) -fsanitize=fuzzer -o $@ $^ $(LIBS)
+
+$(OUT)/replays/%: $(OUT)/tests/fuzz/fuzz_%.o $(OUT)/tests/fuzz/replay.o $(OUT)/libsupport.a $(OUT)/libstarling.a
+	@mkdir -p $(@D)
+	$(LINK) -o $@ $^ $(LIBS)
+
+.PHONY: fuzz fuzz-run fuzz-replay
+fuzz:                   ## run every fuzz target for FUZZ_SECONDS with libFuzzer (clang)
+	@$(MAKE) CC=clang BUILD=fuzz OUT=$(OUT)/fuzz fuzz-run
+
+# What is found is kept in build/…/corpus and crashes beside it; a crash that was mended moves to the seeds.
+fuzz-run: $(FUZZ_NAMES:%=$(OUT)/fuzzers/%)
+	@for name in $(FUZZ_NAMES); do \
+	    mkdir -p $(OUT)/corpus/$$name && \
+	    $(OUT)/fuzzers/$$name -max_total_time=$(FUZZ_SECONDS) -timeout=10 -print_final_stats=1 \
+	        -artifact_prefix=$(OUT)/$$name- $(OUT)/corpus/$$name tests/fuzz/corpus/$$name || exit 1; \
+	done
+
+fuzz-replay: $(FUZZ_NAMES:%=$(OUT)/replays/%)   ## run every fuzz target over its seeds, no libFuzzer needed
+	@for name in $(FUZZ_NAMES); do $(OUT)/replays/$$name tests/fuzz/corpus/$$name || exit 1; done
