@@ -49,6 +49,8 @@ struct token_verifier {
     uint64_t hmac_previous_until_s;                  /* 0 = no end */
     size_t rsa_bytes;                                /* of the modulus */
     const struct curve *curve;                       /* of `ecdsa` */
+    struct str *key_ids;                             /* owned, and so are their texts */
+    size_t key_id_count;
     size_t token_bytes_max;
     struct claim_rules rules;
 };
@@ -210,6 +212,25 @@ static enum status open_keys(struct token_verifier *verifier, const struct token
     return status;
 }
 
+static enum status copy_key_ids(struct token_verifier *verifier, const struct token_settings *settings)
+{
+    if (settings->key_id_count == 0) {
+        return STATUS_OK;
+    }
+    verifier->key_ids = calloc(settings->key_id_count, sizeof *verifier->key_ids);
+    if (verifier->key_ids == NULL) {
+        return STATUS_NO_MEMORY;
+    }
+    for (size_t i = 0; i < settings->key_id_count; i++) {
+        char *text = str_to_cstr(settings->key_ids[i]);
+        if (text == NULL) {
+            return STATUS_NO_MEMORY;
+        }
+        verifier->key_ids[verifier->key_id_count++] = str_make(text, settings->key_ids[i].len);
+    }
+    return STATUS_OK;
+}
+
 enum status token_verifier_open(struct token_verifier **out, const struct token_settings *settings,
                                 struct str *out_error)
 {
@@ -230,6 +251,9 @@ enum status token_verifier_open(struct token_verifier **out, const struct token_
         settings->token_bytes_max == 0 ? TOKEN_BYTES_MAX_DEFAULT : settings->token_bytes_max;
     verifier->hmac_previous_until_s = settings->hmac_previous_secret_key_valid_until_s;
     status = open_keys(verifier, settings, out_error);
+    if (status == STATUS_OK) {
+        status = copy_key_ids(verifier, settings);
+    }
     if (status == STATUS_OK) {
         status = claim_rules_init(&verifier->rules, settings, out_error);
     }
@@ -256,15 +280,34 @@ void token_verifier_free(struct token_verifier *verifier)
     cjose_jwk_release(verifier->hmac_previous);
     cjose_jwk_release(verifier->rsa);
     cjose_jwk_release(verifier->ecdsa);
+    for (size_t i = 0; i < verifier->key_id_count; i++) {
+        free((void *)(uintptr_t)verifier->key_ids[i].at);
+    }
+    free(verifier->key_ids);
     claim_rules_release(&verifier->rules);
     free(verifier);
 }
 
 /* -- header ---------------------------------------------------------------------------------------------- */
 
-/* Members that say where to take a key from, which of several, or that the rest means something else. */
-static const char *const refused_members[] = {"kid", "jku",      "jwk",  "x5u", "x5c",
-                                              "x5t", "x5t#S256", "crit", "b64"};
+/* Members that say where to take a key from, or that the rest means something else. */
+static const char *const refused_members[] = {"jku", "jwk", "x5u", "x5c", "crit", "b64"};
+
+/* A kid decides nothing, since there is one key of each family; but one that the configuration does not know
+ * belongs to a key that is not ours. */
+static bool kid_is_listed(const struct token_verifier *verifier, const json_t *kid)
+{
+    if (!json_is_string(kid)) {
+        return false;
+    }
+    struct str text = str_make(json_string_value(kid), json_string_length(kid));
+    for (size_t i = 0; i < verifier->key_id_count; i++) {
+        if (str_equal(text, verifier->key_ids[i])) {
+            return true;
+        }
+    }
+    return false;
+}
 
 static const struct algorithm *find_algorithm(struct str name)
 {
@@ -298,9 +341,14 @@ static const struct algorithm *check_header(const struct token_verifier *verifie
     }
     for (size_t i = 0; i < sizeof refused_members / sizeof refused_members[0]; i++) {
         if (json_object_get(header, refused_members[i]) != NULL) {
-            *out_rule = "the header names a key or demands an extension (kid, jku, jwk, x5u, x5c, crit)";
+            *out_rule = "the header brings a key or demands an extension (jku, jwk, x5u, x5c, crit, b64)";
             return NULL;
         }
+    }
+    const json_t *kid = json_object_get(header, "kid");
+    if (kid != NULL && !kid_is_listed(verifier, kid)) {
+        *out_rule = "kid in the header is not listed in key_ids";
+        return NULL;
     }
     const json_t *type = json_object_get(header, "typ");
     if (type != NULL && !json_is_string(type)) {
@@ -534,6 +582,8 @@ enum status token_sign_hs256(const char *secret, struct str claims, struct buf *
         .issuer = (config)->prefix##_issuer,                                                               \
         .issuer_regex = (config)->prefix##_issuer_regex,                                                   \
         .user_id_claim = (config)->prefix##_user_id_claim,                                                 \
+        .key_ids = (config)->prefix##_key_ids.at,                                                          \
+        .key_id_count = (config)->prefix##_key_ids.count,                                                  \
         .token_bytes_max = (size_t)(config)->limits_token_size,                                            \
         /* The configuration has refused short secrets already, unless --insecure or --dev allow them. */ \
         .allow_short_hmac = true,                                                                          \

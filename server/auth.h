@@ -6,8 +6,8 @@
  * a public key can never serve as an HMAC secret, and `none` is no algorithm. cjose does the signatures, but
  * nothing reaches it that is not well formed: cjose 0.6 decodes base64 that has other spellings, reads past a
  * short HMAC signature, and lets a P-384 key answer for ES256, so parts, header, curve and signature length
- * are checked here first. Members of the header that name a key (`kid`, `jku`, `jwk`, `x5u`, `x5c`) or demand
- * an extension (`crit`, `b64`) are refused: no configured key has a name, and none is ever fetched.
+ * are checked here first. Members of the header that bring or fetch a key (`jku`, `jwk`, `x5u`, `x5c`) or
+ * demand an extension (`crit`, `b64`) are refused, and so is a `kid` that the configuration does not list.
  * Claims are spans of the token's own bytes (json_span.h): what a payload holds is not re-encoded.
  *
  * Thread: a verifier never changes after token_verifier_open(), and all threads may use one at a time: cjose
@@ -49,9 +49,11 @@ struct token_settings {
     const char *audience, *audience_regex;           /* at most one of the two */
     const char *issuer, *issuer_regex;               /* at most one of the two */
     const char *user_id_claim;                       /* instead of `sub` */
-    size_t token_bytes_max;                          /* 0 = TOKEN_BYTES_MAX_DEFAULT */
-    unsigned leeway_s;                               /* for exp and nbf; at most TOKEN_LEEWAY_S_MAX */
-    bool allow_short_hmac;                           /* for development only */
+    const struct str *key_ids; /* what `kid` may be; none = a token with kid is refused */
+    size_t key_id_count;
+    size_t token_bytes_max; /* 0 = TOKEN_BYTES_MAX_DEFAULT */
+    unsigned leeway_s;      /* for exp and nbf; at most TOKEN_LEEWAY_S_MAX */
+    bool allow_short_hmac;  /* for development only */
 };
 
 /* Takes the settings of connection tokens, or those of subscription tokens where these have keys of their

@@ -537,6 +537,27 @@ static void A02_members_that_name_a_key_or_an_extension_are_refused(void **state
     expect_header("{\"alg\":\"HS256\",\"cty\":\"x\",\"other\":1}", STATUS_OK);
 }
 
+static void A02_a_kid_must_be_listed_exactly(void **state)
+{
+    (void)state;
+    static const struct str key_ids[] = {{"main", 4}, {"2024-01", 7}};
+    struct token_settings settings = hmac_settings();
+    settings.key_ids = key_ids;
+    settings.key_id_count = 2;
+    expect_connection(settings, token_with("{}"), STATUS_OK);
+    expect_connection(settings, token_with_header("{\"alg\":\"HS256\",\"kid\":\"main\"}"), STATUS_OK);
+    expect_connection(settings, token_with_header("{\"alg\":\"HS256\",\"kid\":\"2024-01\"}"), STATUS_OK);
+    static const char *const refused[] = {
+        "{\"alg\":\"HS256\",\"kid\":\"mai\"}",     "{\"alg\":\"HS256\",\"kid\":\"main \"}",
+        "{\"alg\":\"HS256\",\"kid\":\"Main\"}",    "{\"alg\":\"HS256\",\"kid\":[\"main\"]}",
+        "{\"alg\":\"HS256\",\"kid\":null}",        "{\"alg\":\"HS256\",\"kid\":\"\"}",
+        "{\"alg\":\"HS256\",\"kid\":\"../main\"}",
+    };
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+        expect_connection(settings, token_with_header(refused[i]), STATUS_INVALID_TOKEN);
+    }
+}
+
 static void A02_a_header_of_1024_bytes_is_the_longest(void **state)
 {
     (void)state;
@@ -1374,6 +1395,7 @@ int main(void)
         cmocka_unit_test(A01_a_public_key_is_never_an_hmac_secret),
         cmocka_unit_test(A01_no_key_at_all_refuses_every_token),
         cmocka_unit_test(A02_members_that_name_a_key_or_an_extension_are_refused),
+        cmocka_unit_test(A02_a_kid_must_be_listed_exactly),
         cmocka_unit_test(A02_a_header_of_1024_bytes_is_the_longest),
         cmocka_unit_test(A03_one_flipped_bit_anywhere_is_refused),
         cmocka_unit_test(A03_signatures_of_another_length_are_refused),
