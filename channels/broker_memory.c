@@ -488,7 +488,7 @@ static void memory_run(struct broker *broker, struct op *op)
     case OP_HISTORY: run_history(self, op, now_ms); return;
     case OP_HISTORY_REMOVE: run_history_remove(self, op, now_ms); return;
     }
-    must(!"an op of a known kind");
+    must(false && "an op of a known kind");
 }
 
 static void memory_tick(struct broker *broker, uint64_t now_ms)
