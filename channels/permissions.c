@@ -1,5 +1,7 @@
 #include "channels/permissions.h"
 
+#include "channels/base/utf8.h"
+
 #include <stdlib.h>
 
 struct channel_rules channel_rules_default(void)
@@ -64,51 +66,22 @@ const struct channel_options *channel_rules_find(const struct channel_rules *rul
     return NULL;
 }
 
-/* What a walk over the bytes of a name finds. */
 enum name_kind { NAME_ASCII, NAME_UTF8, NAME_MALFORMED };
 
-/* Length of the well-formed UTF-8 sequence (RFC 3629 section 4) at the start of `s`, or 0. C1 controls count
- * as malformed: a name has no use for them, and a terminal that shows it has. */
-static size_t utf8_sequence(struct str s)
-{
-    const unsigned char *at = (const unsigned char *)s.at;
-    unsigned lead = at[0];
-    size_t len = lead < 0xC2 ? 0 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : lead < 0xF5 ? 4 : 0;
-    if (len == 0 || len > s.len) {
-        return 0;
-    }
-    unsigned low = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : lead == 0xC2 ? 0xA0 : 0x80;
-    unsigned high = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
-    if (at[1] < low || at[1] > high) {
-        return 0;
-    }
-    for (size_t i = 2; i < len; i++) {
-        if (at[i] < 0x80 || at[i] > 0xBF) {
-            return 0;
-        }
-    }
-    return len;
-}
-
+/* Control characters are malformed here, C1 (C2 80 to C2 9F) like C0 and DEL: a name has no use for them, and
+ * a terminal that shows one obeys it. */
 static enum name_kind classify(struct str name)
 {
     enum name_kind kind = NAME_ASCII;
-    while (name.len > 0) {
-        unsigned char c = (unsigned char)name.at[0];
-        size_t len = 1;
-        if (c < 0x20 || c == 0x7F) {
+    for (size_t i = 0; i < name.len; i++) {
+        unsigned char c = (unsigned char)name.at[i];
+        unsigned char next = i + 1 < name.len ? (unsigned char)name.at[i + 1] : 0;
+        if (c < 0x20 || c == 0x7F || (c == 0xC2 && next >= 0x80 && next <= 0x9F)) {
             return NAME_MALFORMED;
         }
-        if (c >= 0x80) {
-            kind = NAME_UTF8;
-            len = utf8_sequence(name);
-            if (len == 0) {
-                return NAME_MALFORMED;
-            }
-        }
-        name = str_skip(name, len);
+        kind = c >= 0x80 ? NAME_UTF8 : kind;
     }
-    return kind;
+    return kind == NAME_UTF8 && !utf8_is_valid(name) ? NAME_MALFORMED : kind;
 }
 
 /* A rule whose character is switched off finds nothing. */
