@@ -69,27 +69,32 @@ static void set_json(struct loader *loader, const struct option_row *row, void *
     buf_release(&why);
 }
 
-/* Says that `shown` is unknown, and what it might have been. `key` is what the rows are compared with,
- * `prefix` what stands before the row's path in the advice. */
-static void note_unknown(struct loader *loader, struct str shown, struct str key, bool is_namespace_option,
-                         struct str prefix)
+/* What kind of row an unknown key might have meant, and how the note about it reads. */
+struct unknown {
+    enum config_note_kind kind;
+    struct str shown;         /* begins the sentence */
+    struct str key;           /* is compared with the rows */
+    bool is_namespace_option; /* with those of namespaces */
+    struct str prefix;        /* stands before the row's path in the advice */
+};
+
+static void note_unknown(struct loader *loader, const struct unknown *unknown)
 {
-    bool is_unsupported =
-        is_namespace_option ? channel_option_is_unsupported(key) : config_is_unsupported(key);
-    if (is_unsupported) {
-        config_note(loader->report, CONFIG_NOTE_UNKNOWN, "%.*s is known to Centrifugo, not supported yet",
-                    STR_ARG(shown));
-        return;
-    }
+    bool is_unsupported = unknown->is_namespace_option ? channel_option_is_unsupported(unknown->key)
+                                                       : config_is_unsupported(unknown->key);
     const struct option_row *nearest =
-        is_namespace_option ? option_row_nearest(channel_option_rows, CHANNEL_OPTION_COUNT, key)
-                            : option_row_nearest(config_rows, CONFIG_OPTION_COUNT, key);
-    if (nearest == NULL) {
-        config_note(loader->report, CONFIG_NOTE_UNKNOWN, "%.*s is no option", STR_ARG(shown));
-        return;
+        unknown->is_namespace_option
+            ? option_row_nearest(channel_option_rows, CHANNEL_OPTION_COUNT, unknown->key)
+            : option_row_nearest(config_rows, CONFIG_OPTION_COUNT, unknown->key);
+    if (is_unsupported) {
+        config_note(loader->report, unknown->kind, "%.*s is known to Centrifugo, not supported yet",
+                    STR_ARG(unknown->shown));
+    } else if (nearest == NULL) {
+        config_note(loader->report, unknown->kind, "%.*s is no option", STR_ARG(unknown->shown));
+    } else {
+        config_note(loader->report, unknown->kind, "%.*s is no option, did you mean '%.*s%s'?",
+                    STR_ARG(unknown->shown), STR_ARG(unknown->prefix), nearest->path);
     }
-    config_note(loader->report, CONFIG_NOTE_UNKNOWN, "%.*s is no option, did you mean '%.*s%s'?",
-                STR_ARG(shown), STR_ARG(prefix), nearest->path);
 }
 
 /* File */
@@ -120,7 +125,11 @@ static void load_options_object(struct loader *loader, const json_t *object, str
         if (row != NULL) {
             set_json(loader, row, options, value, origin, buf_str(&subject));
         } else if (!is_name) {
-            note_unknown(loader, buf_str(&subject), str_from_cstr(key), true, buf_str(&prefix));
+            note_unknown(loader, &(struct unknown){.kind = CONFIG_NOTE_UNKNOWN,
+                                                   .shown = buf_str(&subject),
+                                                   .key = str_from_cstr(key),
+                                                   .is_namespace_option = true,
+                                                   .prefix = buf_str(&prefix)});
         }
         buf_release(&full);
         buf_release(&subject);
@@ -181,7 +190,8 @@ static void load_member(struct loader *loader, struct str path, const json_t *va
                !json_is_null(value)) {
         config_note(loader->report, CONFIG_NOTE_ERROR, "%.*s must be an object", STR_ARG(buf_str(&subject)));
     } else if (!config_is_section(path)) {
-        note_unknown(loader, buf_str(&subject), path, false, (struct str){0});
+        note_unknown(loader,
+                     &(struct unknown){.kind = CONFIG_NOTE_UNKNOWN, .shown = buf_str(&subject), .key = path});
     }
     buf_release(&subject);
 }
@@ -468,8 +478,11 @@ static void load_flag(struct loader *loader, const struct config_flag *flag)
     } else if (str_is(flag->path, "channel.namespaces") && flag->value.at != NULL) {
         load_namespaces_text(loader, flag->value, ORIGIN_FLAG);
     } else {
-        note_unknown(loader, buf_str(&subject), flag->path, false, STR("--"));
-        loader->report->error_count++; /* a flag is typed for this very run: it must mean something */
+        /* An error: a flag is typed for this very run, so it must mean something. */
+        note_unknown(loader, &(struct unknown){.kind = CONFIG_NOTE_ERROR,
+                                               .shown = buf_str(&subject),
+                                               .key = flag->path,
+                                               .prefix = STR("--")});
     }
     buf_release(&subject);
 }

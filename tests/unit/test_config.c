@@ -395,7 +395,7 @@ static void an_unknown_flag_stops_the_start(void **state)
     (void)state;
     struct load it = load_flag("http_server.prot", "1");
     assert_int_equal(it.status, STATUS_BAD_REQUEST);
-    expect_note(&it, CONFIG_NOTE_UNKNOWN, "did you mean '--http_server.port'?");
+    expect_note(&it, CONFIG_NOTE_ERROR, "did you mean '--http_server.port'?");
     unload(&it);
 }
 
