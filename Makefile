@@ -13,7 +13,10 @@ PKG_FLAGS = $(shell pkg-config --cflags $(PKGS) | sed 's/-I/-isystem /g')
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wconversion -Werror
 HARDEN   := -fstack-protector-strong -fstack-clash-protection -fcf-protection=full -U_FORTIFY_SOURCE \
-            -D_FORTIFY_SOURCE=3 -ftrivial-auto-var-init=zero -fPIE
+            -D_FORTIFY_SOURCE=3 -fPIE $(INIT_ZERO)
+# clang 14 wants an option beside it that later ones do without: asked of the compiler itself.
+INIT_ZERO := $(shell $(CC) -Werror -ftrivial-auto-var-init=zero -E -x c /dev/null >/dev/null 2>&1 && \
+               echo -ftrivial-auto-var-init=zero)
 HARDEN_LINK := -pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code
 FLAGS_release := -O2 $(HARDEN)
 FLAGS_debug   := -O0 -DSLOW_CHECKS
@@ -35,7 +38,13 @@ UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(OUT)/tests/%)
 SUPPORT_OBJ := $(patsubst %.c,$(OUT)/%.o,$(wildcard tests/support/*.c))
 
 .PHONY: all
-all: $(ROOT)/starling   ## the release binary, build/starling
+all: $(if $(filter release,$(BUILD)),$(ROOT)/starling,$(OUT)/starling)   ## the binary: build/starling, or build/asan/starling and so on
+
+$(OUT)/starling: $(OUT)/server/main.o $(OUT)/libstarling.a
+	$(LINK) -o $@ $^ $(LIBS)
+
+$(ROOT)/starling: $(OUT)/starling
+	@ln -f $< $@
 
 $(OUT)/%.o: %.c Makefile
 	@mkdir -p $(@D)

@@ -1,0 +1,10 @@
+/* notify.h - tells the service manager how we are (sd_notify protocol): one datagram to $NOTIFY_SOCKET,
+ * nothing where it is not set. Thread: main. */
+#ifndef STARLING_SERVER_NOTIFY_H
+#define STARLING_SERVER_NOTIFY_H
+
+void notify_ready(void);
+void notify_stopping(void);
+void notify_watchdog(void);
+
+#endif

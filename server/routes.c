@@ -1,0 +1,69 @@
+#include "server/routes.h"
+
+#include "server/handshake.h"
+#include "server/pages.h"
+#include "server/worker.h"
+
+#include <stdlib.h>
+
+enum { ROUTES_MAX = 16 };
+
+struct routes {
+    size_t count;
+    bool has_internal_port;
+    bool has_pages;
+    struct route at[ROUTES_MAX];
+};
+
+static void add(struct routes *routes, const char *path, struct route route)
+{
+    if (path[0] == '/') {
+        route.path = str_from_cstr(path);
+        routes->at[routes->count++] = route;
+    }
+}
+
+struct routes *routes_new(const struct worker *worker)
+{
+    const struct config *config = worker->config;
+    struct routes *routes = calloc(1, sizeof *routes);
+    if (routes == NULL) {
+        return NULL;
+    }
+    routes->has_internal_port = config->http_server_internal_port != 0;
+    routes->has_pages = config->pages_enabled;
+    if (!config->websocket_disabled) {
+        add(routes, config->websocket_handler_prefix,
+            (struct route){.methods = ROUTE_GET, .is_upgrade = true, .handle = handshake_handle});
+    }
+    add(routes, config->debug_echo_path,
+        (struct route){.methods = ROUTE_GET, .is_upgrade = true, .handle = handshake_handle_echo});
+    return routes;
+}
+
+void routes_free(struct routes *routes)
+{
+    free(routes);
+}
+
+static bool matches(const struct route *route, struct str path)
+{
+    if (!str_starts_with(path, route->path)) {
+        return false;
+    }
+    return path.len == route->path.len || (route->is_prefix && path.at[route->path.len] == '/');
+}
+
+const struct route *routes_find(const struct routes *routes, struct str path, bool is_internal_port)
+{
+    static const struct route pages = {.methods = ROUTE_GET, .handle = pages_handle};
+    for (size_t i = 0; i < routes->count; i++) {
+        const struct route *route = &routes->at[i];
+        bool is_here = !routes->has_internal_port || route->is_internal == is_internal_port;
+        if (is_here && matches(route, path)) {
+            return route;
+        }
+    }
+    bool is_page = routes->has_pages && !is_internal_port && pages_exist(path);
+    return is_page ? &pages : NULL;
+}

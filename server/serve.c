@@ -1,0 +1,311 @@
+#include "server/serve.h"
+
+#include "channels/base/clock.h"
+#include "channels/base/hash.h"
+#include "channels/base/log.h"
+#include "server/auth.h"
+#include "server/feed.h"
+#include "server/listen.h"
+#include "server/notify.h"
+#include "server/pem.h"
+#include "server/version.h"
+#include "server/worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+enum {
+    DESCRIPTORS_RESERVE = 256, /* beside client connections: listeners, loops, log, API calls */
+    STOP_POLL_MS = 20,         /* how often the end of the drain is looked for */
+};
+
+struct serving {
+    struct config *config;
+    struct server server;
+    struct token_verifier *connection_tokens, *subscription_tokens;
+    char *tls_cert, *tls_key;
+    uint16_t port, internal_port;
+    struct feed *feed;
+    sigset_t signals;
+};
+
+static bool fail(const char *what, const char *why)
+{
+    fprintf(stderr, "error: %s: %s\n", what, why);
+    return false;
+}
+
+/* ---- before the workers ---- */
+
+static bool open_log(const struct config *config)
+{
+    int fd = STDOUT_FILENO;
+    if (config->log_file[0] != '\0') {
+        fd = open(config->log_file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+        if (fd < 0) {
+            return fail(config->log_file, strerror(errno));
+        }
+    }
+    bool is_text =
+        config->log_format == CONFIG_LOG_TEXT || (config->log_format == CONFIG_LOG_AUTO && isatty(fd));
+    log_open(fd, config->log_level, is_text ? LOG_FORMAT_TEXT : LOG_FORMAT_JSON);
+    return true;
+}
+
+/* As many descriptors as the configuration can use, no more: libwebsockets keeps a table of that length. */
+static void raise_descriptor_limit(const struct config *config)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
+        return;
+    }
+    rlim_t wanted = (rlim_t)config->client_connection_limit + DESCRIPTORS_RESERVE;
+    limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+    if (limit.rlim_cur < wanted) {
+        log_warn("descriptor_limit", {"limit", log_u64(limit.rlim_cur)},
+                 {"needed_for_client_connection_limit", log_u64(wanted)});
+    }
+}
+
+static uint64_t memory_bytes(void)
+{
+    struct sysinfo info;
+    return sysinfo(&info) == 0 ? (uint64_t)info.totalram * info.mem_unit : (uint64_t)1 << 30;
+}
+
+static bool open_verifier(struct token_verifier **out, const struct config *config, bool for_subscription)
+{
+    struct token_settings settings;
+    struct str error = STR("");
+    token_settings_from_config(config, for_subscription, &settings);
+    if (token_verifier_open(out, &settings, &error) != STATUS_OK) {
+        return fail(for_subscription ? "client.subscription_token" : "client.token", error.at);
+    }
+    return true;
+}
+
+static bool prepare(struct serving *serving)
+{
+    const struct config *config = serving->config;
+    struct server *server = &serving->server;
+    if (!open_log(config)) {
+        return false;
+    }
+    raise_descriptor_limit(config);
+    if (!open_verifier(&serving->connection_tokens, config, false) ||
+        !open_verifier(&serving->subscription_tokens, config, true)) {
+        return false;
+    }
+    if (config->http_server_tls_enabled &&
+        !(pem_load(config->http_server_tls_cert_pem, "http_server.tls.cert_pem", &serving->tls_cert) &&
+          pem_load(config->http_server_tls_key_pem, "http_server.tls.key_pem", &serving->tls_key))) {
+        return false;
+    }
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    unsigned per_core = cores < 1 ? 1 : cores > LIMIT_WORKERS ? LIMIT_WORKERS : (unsigned)cores;
+    server->worker_count = config->http_server_workers > 0 ? config->http_server_workers : per_core;
+    server->config = config;
+    server->connection_tokens = serving->connection_tokens;
+    server->subscription_tokens = serving->subscription_tokens;
+    server->started_monotonic_ms = clock_monotonic_ms();
+    uint64_t outbox_total =
+        config->limits_outbox_total > 0 ? config->limits_outbox_total : memory_bytes() / 4;
+    server->outbox_total_max = outbox_total / server->worker_count;
+    random_uuid(server->node_id);
+    server->workers = calloc(server->worker_count, sizeof(struct worker *));
+    server->hubs = calloc(server->worker_count, sizeof(struct hub *));
+    serving->port = (uint16_t)config->http_server_port;
+    serving->internal_port = (uint16_t)config->http_server_internal_port;
+    return server->workers != NULL && server->hubs != NULL ? true : fail("start", "no memory");
+}
+
+static void name_node(struct serving *serving)
+{
+    struct server *server = &serving->server;
+    if (serving->config->node_name[0] != '\0') {
+        snprintf(server->node_name, sizeof server->node_name, "%s", serving->config->node_name);
+    } else {
+        char host[128] = "localhost";
+        (void)gethostname(host, sizeof host - 1);
+        snprintf(server->node_name, sizeof server->node_name, "%s_%u", host, serving->port);
+    }
+}
+
+/* ---- the workers ---- */
+
+static bool start_workers(struct serving *serving)
+{
+    struct server *server = &serving->server;
+    for (unsigned i = 0; i < server->worker_count; i++) {
+        struct worker *worker;
+        if (worker_make(&worker, server, i) != STATUS_OK) {
+            return fail("start", "no memory");
+        }
+    }
+    for (unsigned i = 0; i < server->worker_count; i++) {
+        struct listeners listeners;
+        char text[256];
+        if (!listeners_open(&listeners, serving->config, &serving->port, &serving->internal_port, text,
+                            sizeof text)) {
+            fprintf(stderr, "error: %s\n", text);
+            return false;
+        }
+        if (i == 0) {
+            name_node(serving);
+        }
+        const char *error = "";
+        if (worker_start(server->workers[i], listeners.at, listeners.count, serving->tls_cert,
+                         serving->tls_key, &error) != STATUS_OK) {
+            listeners_close(&listeners);
+            return fail("start", error);
+        }
+    }
+    return true;
+}
+
+static void stop_workers(struct serving *serving)
+{
+    struct server *server = &serving->server;
+    for (unsigned i = 0; i < server->worker_count && server->workers != NULL; i++) {
+        if (server->workers[i] != NULL) {
+            worker_stop(server->workers[i]);
+        }
+    }
+    if (server->workers != NULL && server->hubs != NULL) {
+        workers_release(server);
+    }
+}
+
+/* ---- signals ---- */
+
+/* Blocked in every thread (they inherit it), taken by main with sigtimedwait: no handler runs in the middle
+ * of anything. SIGPIPE is ignored: a peer that has gone is an error of send(). */
+static void block_signals(struct serving *serving)
+{
+    sigemptyset(&serving->signals);
+    sigaddset(&serving->signals, SIGTERM);
+    sigaddset(&serving->signals, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &serving->signals, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+/* Waits up to `wait_ms` for a signal; 0 when none came. */
+static int wait_signal(const struct serving *serving, uint64_t wait_ms)
+{
+    const struct timespec wait = {.tv_sec = (time_t)(wait_ms / 1000),
+                                  .tv_nsec = (long)(wait_ms % 1000) * 1000000};
+    int number = sigtimedwait(&serving->signals, NULL, &wait);
+    return number > 0 ? number : 0;
+}
+
+static void run_until_signal(struct serving *serving)
+{
+    enum { LOOK_MS = 1000 };
+    int number = 0;
+    while (number == 0) {
+        notify_watchdog();
+        number = wait_signal(serving, LOOK_MS);
+    }
+    log_info("stopping", {"signal", log_cstr(strsignal(number))},
+             {"drain_ms", log_u64(serving->config->shutdown_drain_ms)});
+}
+
+static void drain(struct serving *serving)
+{
+    struct server *server = &serving->server;
+    const struct config *config = serving->config;
+    uint64_t drain_ms = config->shutdown_drain_ms < config->shutdown_timeout_ms ? config->shutdown_drain_ms
+                                                                                : config->shutdown_timeout_ms;
+    uint64_t end_ms = clock_monotonic_ms() + config->shutdown_timeout_ms;
+    notify_stopping();
+    atomic_store_explicit(&server->is_draining, true, memory_order_relaxed);
+    for (unsigned i = 0; i < server->worker_count; i++) {
+        worker_drain(server->workers[i], drain_ms);
+    }
+    while (atomic_load_explicit(&server->connection_count, memory_order_relaxed) > 0 &&
+           clock_monotonic_ms() < end_ms) {
+        if (wait_signal(serving, STOP_POLL_MS) != 0) {
+            log_info("stopping_at_once", {"clients", log_u64(server->connection_count)});
+            return;
+        }
+    }
+}
+
+/* ---- what a person sees first ---- */
+
+static void print_ready(const struct serving *serving)
+{
+    const struct config *config = serving->config;
+    const char *scheme = config->http_server_tls_enabled ? "s" : "";
+    bool has_address = config->http_server_address.count > 0;
+    struct str host = has_address ? config->http_server_address.at[0] : STR("127.0.0.1");
+    bool is_v6 = str_find(host, ':') >= 0;
+    const char *open = is_v6 ? "[" : "", *close = is_v6 ? "]" : "";
+    unsigned port = serving->port;
+    log_info("ready", {"address", log_text(has_address ? host : STR("*"))}, {"port", log_u64(port)},
+             {"workers", log_u64(serving->server.worker_count)}, {"version", log_cstr(STARLING_VERSION)});
+    if (!config->is_dev) {
+        return;
+    }
+    printf("\n"
+           "  ready  http%s://%s%.*s%s:%u/   chat: /chat   live feed: /feed\n"
+           "  ws     ws%s://%s%.*s%s:%u%s\n"
+           "  try    curl http%s://%s%.*s%s:%u/api/publish -d "
+           "'{\"channel\":\"chat:lobby\",\"data\":{\"text\":\"hello\"}}'\n"
+           "         dev mode: no authentication, loopback only; Ctrl+C stops it\n\n",
+           scheme, open, STR_ARG(host), close, port, scheme, open, STR_ARG(host), close, port,
+           config->websocket_handler_prefix, scheme, open, STR_ARG(host), close, port);
+    fflush(stdout);
+}
+
+static bool write_pid_file(const char *path)
+{
+    if (path[0] == '\0') {
+        return true;
+    }
+    FILE *file = fopen(path, "we");
+    if (file == NULL) {
+        return fail(path, strerror(errno));
+    }
+    fprintf(file, "%ld\n", (long)getpid());
+    return fclose(file) == 0 ? true : fail(path, strerror(errno));
+}
+
+int serve_run(struct config *config)
+{
+    struct serving serving = {.config = config};
+    hash_seed();
+    block_signals(&serving);
+    bool is_up = prepare(&serving) && start_workers(&serving) && write_pid_file(config->pid_file);
+    if (is_up) {
+        if (config->is_dev) {
+            serving.feed = feed_start(&serving.server);
+        }
+        print_ready(&serving);
+        notify_ready();
+        run_until_signal(&serving);
+        feed_stop(serving.feed);
+        drain(&serving);
+    }
+    stop_workers(&serving);
+    if (is_up && config->pid_file[0] != '\0') {
+        (void)unlink(config->pid_file);
+    }
+    token_verifier_free(serving.connection_tokens);
+    token_verifier_free(serving.subscription_tokens);
+    pem_free(serving.tls_cert);
+    pem_free(serving.tls_key);
+    free(serving.server.workers);
+    free(serving.server.hubs);
+    if (is_up) {
+        log_info("stopped");
+    }
+    return is_up ? 0 : 1;
+}

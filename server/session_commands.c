@@ -1,0 +1,241 @@
+/* session_commands.c - publish, presence and history: checked here, done at the channel's home. */
+#include "channels/base/must.h"
+#include "server/connection.h"
+#include "server/json_span.h"
+#include "server/session_private.h"
+#include "server/users.h"
+#include "server/worker.h"
+
+/* The channel's options and the client's own live subscription to it. Not OK: answered. */
+static enum status look_up(struct session *session, uint32_t id, struct str channel,
+                           const struct channel_options **options, struct subscription **subscription)
+{
+    enum status status = channel_rules_resolve(&session->worker->config->channels, channel, options);
+    if (status != STATUS_OK) {
+        session_reply_error(session, id, status);
+        return status;
+    }
+    struct subscription *found = hub_find(session->worker->hub, &session->subscriber, channel);
+    *subscription = found != NULL && (found->flags & SUBSCRIPTION_LIVE) != 0 ? found : NULL;
+    return STATUS_OK;
+}
+
+/* Starts an op whose only text is the channel. */
+static void start(struct session *session, struct op *op, uint32_t id, const struct channel_options *options,
+                  struct str channel, void (*done)(struct op *))
+{
+    if (op == NULL) {
+        session_reply_error(session, id, STATUS_NO_MEMORY);
+        return;
+    }
+    op->options = options;
+    op->channel = op_text(op, channel);
+    op->command_id = id;
+    op->done = done;
+    session_start_op(session, op);
+}
+
+static void reply_refused(struct session *session, uint32_t id, struct str channel, const char *event,
+                          enum status status, const struct refusal *why)
+{
+    session_log_refusal(session, event, channel, why);
+    session_reply_error(session, id, status);
+}
+
+/* ---- publish ---- */
+
+static bool data_fits(const struct channel_options *options, struct str data)
+{
+    switch (options->publication_data_format) {
+    case DATA_FORMAT_ANY:
+    case DATA_FORMAT_JSON: return data.len > 0;
+    case DATA_FORMAT_JSON_OBJECT: return json_kind(data) == JSON_KIND_OBJECT;
+    case DATA_FORMAT_BINARY: return true;
+    }
+    return false;
+}
+
+static void on_published(struct op *op)
+{
+    struct session *session = op->context;
+    if (session_op_done(session)) {
+        if (op->status == STATUS_OK) {
+            protocol_append_publish(session_reply_buf(), op->command_id);
+            session_send_reply(session);
+        } else {
+            session_reply_error(session, op->command_id, op->status);
+        }
+    }
+    op_free(op);
+}
+
+static _Thread_local struct buf info_buf;
+
+void session_on_publish(struct session *session, const struct command *command)
+{
+    const struct publish_request *request = &command->publish;
+    const struct channel_options *options;
+    struct subscription *subscription;
+    struct refusal why = {.rule = "", .option = ""};
+    if (look_up(session, command->id, request->channel, &options, &subscription) != STATUS_OK) {
+        return;
+    }
+    if (request->type != SUBSCRIPTION_TYPE_STREAM || !data_fits(options, request->data)) {
+        session_reply_error(session, command->id, STATUS_BAD_REQUEST);
+        return;
+    }
+    struct client_view view = session_view(session, subscription != NULL);
+    enum status status = permit_publish(options, &view, &why);
+    if (status != STATUS_OK) {
+        reply_refused(session, command->id, request->channel, "publish_refused", status, &why);
+        return;
+    }
+    struct session_subscription *extra = subscription == NULL ? NULL : subscription->extra;
+    buf_reset(&info_buf);
+    session_append_info(session, extra == NULL ? STR("") : extra->info, &info_buf);
+    struct message *message = info_buf.failed
+                                  ? NULL
+                                  : message_new(&(struct message_parts){.kind = MESSAGE_PUBLICATION,
+                                                                        .channel = request->channel,
+                                                                        .data = request->data,
+                                                                        .info = buf_str(&info_buf)});
+    struct op *op = message == NULL ? NULL : op_new(OP_PUBLISH, request->channel.len);
+    if (op == NULL) {
+        message_unref(message);
+    } else {
+        op->publish.message = message;
+    }
+    start(session, op, command->id, options, request->channel, on_published);
+}
+
+/* ---- presence ---- */
+
+static void on_presence(struct op *op)
+{
+    struct session *session = op->context;
+    if (session_op_done(session)) {
+        if (op->status != STATUS_OK) {
+            session_reply_error(session, op->command_id, op->status);
+        } else {
+            struct buf items = {0};
+            for (size_t i = 0; i < op->presence.count; i++) {
+                protocol_add_presence(&items, op->presence.entries[i].client, op->presence.entries[i].info);
+            }
+            struct buf *reply = session_reply_buf();
+            protocol_append_presence(reply, op->command_id, buf_str(&items));
+            reply->failed = reply->failed || items.failed;
+            buf_release(&items);
+            session_send_reply(session);
+        }
+    }
+    op_free(op);
+}
+
+static void on_presence_stats(struct op *op)
+{
+    struct session *session = op->context;
+    if (session_op_done(session)) {
+        if (op->status != STATUS_OK) {
+            session_reply_error(session, op->command_id, op->status);
+        } else {
+            protocol_append_presence_stats(session_reply_buf(), op->command_id, op->presence.client_count,
+                                           op->presence.user_count);
+            session_send_reply(session);
+        }
+    }
+    op_free(op);
+}
+
+static void start_presence(struct session *session, uint32_t id, struct str channel, enum op_kind kind,
+                           void (*done)(struct op *))
+{
+    const struct channel_options *options;
+    struct subscription *subscription;
+    struct refusal why = {.rule = "", .option = ""};
+    if (look_up(session, id, channel, &options, &subscription) != STATUS_OK) {
+        return;
+    }
+    struct client_view view = session_view(session, subscription != NULL);
+    enum status status = permit_presence(options, &view, &why);
+    if (status != STATUS_OK) {
+        reply_refused(session, id, channel, "presence_refused", status, &why);
+        return;
+    }
+    struct op *op = op_new(kind, channel.len);
+    if (op != NULL) {
+        op->presence.limit = session->worker->config->limits_presence_answer_max;
+    }
+    start(session, op, id, options, channel, done);
+}
+
+void session_on_presence(struct session *session, const struct command *command)
+{
+    start_presence(session, command->id, command->presence.channel, OP_PRESENCE, on_presence);
+}
+
+void session_on_presence_stats(struct session *session, const struct command *command)
+{
+    start_presence(session, command->id, command->presence_stats.channel, OP_PRESENCE_STATS,
+                   on_presence_stats);
+}
+
+/* ---- history ---- */
+
+static void on_history(struct op *op)
+{
+    struct session *session = op->context;
+    if (session_op_done(session)) {
+        if (op->status != STATUS_OK) {
+            session_reply_error(session, op->command_id, op->status);
+        } else {
+            struct buf items = {0};
+            for (size_t i = 0; i < op->message_count; i++) {
+                const struct message *message = op->messages[i];
+                protocol_add_publication(&items, &(struct publication_view){.data = message->data,
+                                                                            .info = message->info,
+                                                                            .tags = message->tags,
+                                                                            .offset = message->offset});
+            }
+            struct buf *reply = session_reply_buf();
+            protocol_append_history(reply, op->command_id,
+                                    &(struct history_view){.publications = buf_str(&items),
+                                                           .epoch = op->top.epoch,
+                                                           .offset = op->top.offset});
+            reply->failed = reply->failed || items.failed;
+            buf_release(&items);
+            session_send_reply(session);
+        }
+    }
+    op_free(op);
+}
+
+void session_on_history(struct session *session, const struct command *command)
+{
+    const struct history_request *request = &command->history;
+    const struct channel_options *options;
+    struct subscription *subscription;
+    struct refusal why = {.rule = "", .option = ""};
+    if (look_up(session, command->id, request->channel, &options, &subscription) != STATUS_OK) {
+        return;
+    }
+    struct client_view view = session_view(session, subscription != NULL);
+    enum status status = permit_history(options, &view, &why);
+    if (status != STATUS_OK) {
+        reply_refused(session, command->id, request->channel, "history_refused", status, &why);
+        return;
+    }
+    if (request->limit < -1) {
+        session_reply_error(session, command->id, STATUS_BAD_REQUEST);
+        return;
+    }
+    struct op *op = op_new(OP_HISTORY, request->channel.len + request->since_epoch.len);
+    if (op != NULL) {
+        op->history.limit = request->limit;
+        op->history.limit_max = session->worker->config->client_history_max_publication_limit;
+        op->history.has_since = request->has_since;
+        op->history.is_reverse = request->reverse;
+        op->history.since =
+            (struct position){.offset = request->since_offset, .epoch = op_text(op, request->since_epoch)};
+    }
+    start(session, op, command->id, options, request->channel, on_history);
+}

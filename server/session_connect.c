@@ -1,0 +1,423 @@
+/* session_connect.c - connect and refresh: who the client is, for how long, and what it is subscribed to from
+ * the start.
+ *
+ *     connect ─▶ token ─▶ user's quota ─▶ server-side subscriptions ─▶ reply ─▶ what was held back
+ */
+#include "channels/base/clock.h"
+#include "channels/base/log.h"
+#include "channels/base/must.h"
+#include "server/connection.h"
+#include "server/quota.h"
+#include "server/session_private.h"
+#include "server/users.h"
+#include "server/version.h"
+#include "server/worker.h"
+
+#include <stdlib.h>
+
+static void refuse(struct session *session, uint32_t id, enum status status)
+{
+    session->was_refused = true;
+    session_reply_error(session, id, status);
+}
+
+/* ---- who ---- */
+
+static void log_token_refusal(const struct session *session, const struct token_refusal *refusal)
+{
+    log_info("token_refused", {"client", log_text(session_client(session))},
+             {"rule", log_cstr(refusal->rule == NULL ? "" : refusal->rule)});
+}
+
+/* What a connect without a token is worth. NULL: it is accepted as an anonymous user. */
+static const struct disconnect *check_anonymous(const struct config *config)
+{
+    bool is_allowed = config->client_insecure || config->client_allow_anonymous_connect_without_token;
+    return is_allowed ? NULL : &DISCONNECT_BAD_REQUEST;
+}
+
+/* Decides by the token. true: the claims (empty ones without a token) are in `claims`. */
+static bool identify(struct session *session, const struct command *command, struct connection_claims *claims)
+{
+    const struct config *config = session->worker->config;
+    struct str token = command->connect.token;
+    if (token.len == 0) {
+        const struct disconnect *refusal = check_anonymous(config);
+        if (refusal != NULL) {
+            log_info("connect_refused", {"client", log_text(session_client(session))},
+                     {"rule", log_cstr("no token, and client.allow_anonymous_connect_without_token is off")});
+            session_disconnect(session, refusal);
+        }
+        return refusal == NULL;
+    }
+    struct token_refusal refusal = {0};
+    enum status status = session->worker->server->connection_tokens == NULL
+                             ? STATUS_INVALID_TOKEN
+                             : token_verify_connection(session->worker->server->connection_tokens, token,
+                                                       clock_wall_ms(), claims, &refusal);
+    if (status == STATUS_OK && claims->user.len == 0 && config->client_disallow_anonymous_connection_tokens) {
+        session_disconnect(session, &DISCONNECT_PERMISSION_DENIED);
+        return false;
+    }
+    if (status == STATUS_OK && claims->expire_at_s != 0 && session_ttl_s(claims->expire_at_s) == 0) {
+        status = STATUS_EXPIRED;
+    }
+    if (status == STATUS_OK) {
+        return true;
+    }
+    log_token_refusal(session, &refusal);
+    if (status == STATUS_INVALID_TOKEN) {
+        session_disconnect(session, &DISCONNECT_INVALID_TOKEN);
+    } else {
+        refuse(session, command->id, status);
+    }
+    return false;
+}
+
+static void set_expiry(struct session *session, uint64_t expire_at_s)
+{
+    uint64_t ttl_ms = (uint64_t)session_ttl_s(expire_at_s) * 1000;
+    session->expire_due_ms = expire_at_s == 0 ? 0
+                                              : session->worker->now_ms + ttl_ms +
+                                                    session->worker->config->client_expired_close_delay_ms;
+}
+
+/* ---- server-side subscriptions ---- */
+
+/* The channels a connection starts with: those of the token, then the user's own. Calls `visit` for each
+ * until it says false. */
+static bool each_start_channel(struct session *session, const struct connection_claims *claims,
+                               bool (*visit)(struct session *, const struct token_subscription *, void *),
+                               void *context)
+{
+    const struct config *config = session->worker->config;
+    bool goes_on = true;
+    for (size_t i = 0; i < claims->sub_count && goes_on; i++) {
+        goes_on = visit(session, &claims->subs[i], context);
+    }
+    for (size_t i = 0; i < claims->channel_count && goes_on; i++) {
+        goes_on = visit(session, &(struct token_subscription){.channel = claims->channels[i]}, context);
+    }
+    if (goes_on && config->client_subscribe_to_user_personal_channel_enabled &&
+        user_name(session->user).len > 0) {
+        char name[LIMIT_CHANNEL_BYTES];
+        size_t len;
+        const char *namespace_name =
+            config->client_subscribe_to_user_personal_channel_personal_channel_namespace;
+        if (channel_personal_name(&config->channels, str_from_cstr(namespace_name), user_name(session->user),
+                                  name, sizeof name, &len)) {
+            goes_on = visit(session, &(struct token_subscription){.channel = str_make(name, len)}, context);
+        }
+    }
+    return goes_on;
+}
+
+/* All names must be known before the first subscription is made: an error reply undoes nothing. */
+static bool check_start_channel(struct session *session, const struct token_subscription *sub, void *context)
+{
+    const struct channel_options *options;
+    enum status status = channel_rules_resolve(&session->worker->config->channels, sub->channel, &options);
+    *(enum status *)context = status;
+    return status == STATUS_OK;
+}
+
+/* Where the client says it was in a channel. The result points into connecting->positions_text or `scratch`.
+ */
+static bool find_position(struct session *session, struct str channel, struct subscribe_request *out,
+                          struct buf *scratch)
+{
+    struct str rest = buf_str(&session->connecting->positions_text), name;
+    struct subscribe_request request;
+    while (rest.len > 0 && protocol_next_sub(&rest, &name, &request, scratch) == PROTOCOL_COMMAND) {
+        if (str_equal(name, channel)) {
+            *out = request;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void reply_connect(struct session *session);
+
+static void on_start_subscription(struct op *op)
+{
+    struct session *session = op->context;
+    if (!session_subscription_arrived(session, op)) {
+        return;
+    }
+    struct session_connect *connecting = session->connecting;
+    struct subscription *subscription = op->subscribe.subscription;
+    connecting->subs_pending--;
+    if (op->status != STATUS_OK) {
+        connecting->has_failed = true;
+        session_forget_subscription(session, subscription);
+    } else {
+        struct subscribe_view view;
+        struct buf publications = {0};
+        session_subscribe_result(session, op, &publications, &view);
+        protocol_add_sub(&connecting->subs, op->channel, &view);
+        buf_release(&publications);
+        hub_go_live(session->worker->hub, subscription, op->top);
+    }
+    op_free(op);
+    if (connecting->subs_pending == 0) {
+        reply_connect(session);
+    }
+}
+
+static bool begin_start_channel(struct session *session, const struct token_subscription *sub, void *context)
+{
+    struct session_connect *connecting = session->connecting;
+    const struct channel_options *options;
+    struct subscribe_request position = {0};
+    struct buf scratch = {0};
+    must(channel_rules_resolve(&session->worker->config->channels, sub->channel, &options) == STATUS_OK);
+    if (hub_find(session->worker->hub, &session->subscriber, sub->channel) != NULL) {
+        return true; /* listed twice */
+    }
+    struct session_sub_start start = {.channel = sub->channel,
+                                      .features = session_server_features(options, &sub->override),
+                                      .chan_info = sub->info,
+                                      .is_server_side = true,
+                                      .is_from_token = context == NULL,
+                                      .done = on_start_subscription};
+    buf_reserve(&scratch, connecting->positions_text.len);
+    bool is_known = find_position(session, sub->channel, &position, &scratch);
+    bool is_cache = options->force_recovery_mode == RECOVERY_CACHE;
+    start.is_recovering = start.features.recoverable &&
+                          ((is_known && position.recover) || (is_cache && options->auto_cache_recover));
+    start.is_cache_mode = is_cache;
+    start.since = (struct position){.offset = position.offset, .epoch = position.epoch};
+    if (session_begin_subscription(session, &start) == STATUS_OK) {
+        connecting->subs_pending++;
+    } else {
+        connecting->has_failed = true;
+    }
+    buf_release(&scratch);
+    return true;
+}
+
+/* ---- the reply ---- */
+
+static void release_held(struct session *session, struct outbox *held)
+{
+    for (uint32_t i = 0; i < held->count && session->connection != NULL; i++) {
+        struct frame *frame = outbox_at(held, i);
+        if (!connection_send(session->connection, frame,
+                             (uint32_t)session->worker->config->client_queue_max_size)) {
+            connection_mark_slow(session->connection);
+        }
+    }
+}
+
+static void reply_connect(struct session *session)
+{
+    struct worker *worker = session->worker;
+    const struct config *config = worker->config;
+    struct session_connect *connecting = session->connecting;
+    if (connecting->has_failed) {
+        session_disconnect(session, &DISCONNECT_INTERNAL);
+        return;
+    }
+    struct connect_view view = {
+        .client = session_client(session),
+        .version = STR("Starling " STARLING_VERSION),
+        .expires = connecting->expire_at_s != 0,
+        .ttl_s = connecting->expire_at_s != 0 ? session_ttl_s(connecting->expire_at_s) : 0,
+        .subs = buf_str(&connecting->subs),
+        .ping_s = (uint32_t)(config->client_ping_interval_ms / 1000),
+        .pong = true,
+        .time_ms = config->client_connect_include_server_time ? (int64_t)clock_wall_ms() : 0,
+    };
+    struct buf *reply = session_reply_buf();
+    protocol_append_connect(reply, connecting->command_id, &view);
+    reply->failed = reply->failed || connecting->subs.failed;
+    session->state = SESSION_CONNECTED;
+    worker->metrics.clients++;
+    session->connecting = NULL; /* from here on frames go out */
+    session_send_reply(session);
+    release_held(session, &connecting->held);
+    set_expiry(session, connecting->expire_at_s);
+    /* The first ping after half to one interval: clients that came together are not pinged together. */
+    uint64_t half_ms = config->client_ping_interval_ms / 2;
+    session->ping_due_ms = worker->now_ms + half_ms + worker_random(worker, half_ms + 1);
+    buf_release(&connecting->subs);
+    buf_release(&connecting->positions_text);
+    outbox_release(&connecting->held);
+    connection_claims_release(&connecting->claims);
+    free(connecting);
+    if (session->connection == NULL) {
+        return;
+    }
+    connection_schedule(session->connection);
+    log_debug("client_connected", {"client", log_text(session_client(session))},
+              {"user", log_text(user_name(session->user))});
+    session_go_on(session);
+}
+
+static void begin_subscriptions(struct session *session)
+{
+    struct session_connect *connecting = session->connecting;
+    enum status status = STATUS_OK;
+    if (!each_start_channel(session, &connecting->claims, check_start_channel, &status)) {
+        uint32_t id = connecting->command_id;
+        refuse(session, id, status);
+        session->is_waiting = false;
+        buf_release(&session->stash);
+        connection_resume(session->connection, PAUSE_SESSION);
+        return;
+    }
+    connecting->subs_pending = 1; /* so that answers cannot finish it while they are begun */
+    each_start_channel(session, &connecting->claims, begin_start_channel, NULL);
+    connecting->subs_pending--;
+    if (connecting->subs_pending == 0) {
+        reply_connect(session);
+    }
+}
+
+static void on_user_quota(void *context, enum quota_verdict verdict)
+{
+    struct session *session = context;
+    bool is_open = session_op_done(session);
+    if (verdict == QUOTA_OK) {
+        session->is_user_counted = true;
+        if (!is_open) {
+            session_give_back_user(session);
+        } else {
+            begin_subscriptions(session);
+        }
+    } else if (is_open) {
+        session->worker->metrics.limited_user_total++;
+        session_disconnect(session,
+                           verdict == QUOTA_UNKNOWN ? &DISCONNECT_INTERNAL : &DISCONNECT_CONNECTION_LIMIT);
+    }
+}
+
+void session_on_connect(struct session *session, const struct command *command)
+{
+    struct worker *worker = session->worker;
+    struct session_connect *connecting = calloc(1, sizeof *connecting);
+    if (connecting == NULL) {
+        refuse(session, command->id, STATUS_NO_MEMORY);
+        return;
+    }
+    if (!identify(session, command, &connecting->claims)) {
+        free(connecting);
+        return;
+    }
+    outbox_init(&connecting->held);
+    connecting->command_id = command->id;
+    connecting->expire_at_s = connecting->claims.expire_at_s;
+    buf_append_str(&connecting->positions_text, command->connect.subs);
+    session->connecting = connecting;
+    session->info = session_copy_text(connecting->claims.info);
+    session->meta = session_copy_text(connecting->claims.meta);
+    session->connected_ms = clock_wall_ms();
+    session->user = users_enter(worker->users, connecting->claims.user, &session->in_user);
+    if (session->user == NULL || connecting->positions_text.failed) {
+        session_disconnect(session, &DISCONNECT_INTERNAL);
+        return;
+    }
+    session->state = SESSION_CONNECTING;
+    session_wait(session);
+    if (connecting->claims.user.len == 0) {
+        begin_subscriptions(session);
+        return;
+    }
+    struct buf key = {0};
+    buf_append_lit(&key, "user:");
+    buf_append_str(&key, connecting->claims.user);
+    if (key.failed) {
+        session_disconnect(session, &DISCONNECT_INTERNAL);
+        return;
+    }
+    session->subscriber.ops_pending++;
+    quota_enter(worker, buf_str(&key),
+                &(struct quota_limits){.count_max = worker->config->client_user_connection_limit},
+                on_user_quota, session);
+    buf_release(&key);
+}
+
+/* ---- refresh ---- */
+
+/* Is the set of server-side channels in the new token the one that the session has (PROTOCOL section 4.9)? */
+static bool has_same_channels(struct session *session, const struct connection_claims *claims)
+{
+    size_t named = claims->sub_count > 0 ? claims->sub_count : claims->channel_count;
+    size_t found = 0;
+    list_each (&session->subscriber.subscriptions, link) {
+        struct subscription *subscription = container_of(link, struct subscription, in_subscriber);
+        found += (subscription->flags & SESSION_SUBSCRIPTION_FROM_TOKEN) != 0 ? 1 : 0;
+    }
+    for (size_t i = 0; i < named; i++) {
+        struct str channel = claims->sub_count > 0 ? claims->subs[i].channel : claims->channels[i];
+        struct subscription *subscription = hub_find(session->worker->hub, &session->subscriber, channel);
+        if (subscription == NULL || (subscription->flags & SESSION_SUBSCRIPTION_FROM_TOKEN) == 0) {
+            return false;
+        }
+    }
+    return found == named;
+}
+
+static void set_info(struct session *session, struct str info)
+{
+    if (info.len > 0) {
+        free((void *)(uintptr_t)session->info.at);
+        session->info = session_copy_text(info);
+    }
+}
+
+void session_on_refresh(struct session *session, const struct command *command)
+{
+    struct connection_claims claims = {0};
+    struct token_refusal refusal = {0};
+    if (command->refresh.token.len == 0) {
+        session_disconnect(session, &DISCONNECT_BAD_REQUEST);
+        return;
+    }
+    const struct token_verifier *verifier = session->worker->server->connection_tokens;
+    enum status status = verifier == NULL ? STATUS_INVALID_TOKEN
+                                          : token_verify_connection(verifier, command->refresh.token,
+                                                                    clock_wall_ms(), &claims, &refusal);
+    if (status != STATUS_OK) {
+        log_token_refusal(session, &refusal);
+        session_disconnect(session, status == STATUS_TOKEN_EXPIRED ? &DISCONNECT_EXPIRED
+                                    : status == STATUS_NO_MEMORY   ? &DISCONNECT_INTERNAL
+                                                                   : &DISCONNECT_INVALID_TOKEN);
+        return;
+    }
+    if (!str_equal(claims.user, user_name(session->user))) {
+        session_disconnect(session, &DISCONNECT_INVALID_TOKEN);
+    } else if (claims.expire_at_s != 0 && session_ttl_s(claims.expire_at_s) == 0) {
+        session_disconnect(session, &DISCONNECT_EXPIRED);
+    } else if (!has_same_channels(session, &claims)) {
+        session_disconnect(session, &DISCONNECT_INSUFFICIENT_STATE);
+    } else {
+        set_info(session, claims.info);
+        set_expiry(session, claims.expire_at_s);
+        connection_schedule(session->connection);
+        protocol_append_refresh(session_reply_buf(), command->id,
+                                &(struct refresh_view){.client = session_client(session),
+                                                       .version = STR("Starling " STARLING_VERSION),
+                                                       .expires = claims.expire_at_s != 0,
+                                                       .ttl_s = session_ttl_s(claims.expire_at_s)});
+        session_send_reply(session);
+    }
+    connection_claims_release(&claims);
+}
+
+void session_refresh(struct session *session, bool is_expired, uint64_t expire_at_s, struct str info)
+{
+    if (session->state != SESSION_CONNECTED) {
+        return;
+    }
+    if (is_expired || (expire_at_s != 0 && session_ttl_s(expire_at_s) == 0)) {
+        session_disconnect(session, &DISCONNECT_EXPIRED);
+        return;
+    }
+    set_info(session, info);
+    set_expiry(session, expire_at_s);
+    connection_schedule(session->connection);
+    protocol_push_refresh(session_reply_buf(), PUSH_WRAPPED, expire_at_s != 0, session_ttl_s(expire_at_s));
+    session_send_reply(session);
+}

@@ -1,0 +1,130 @@
+/* session_private.h - what the files of the session share: session.c (life, order of commands, deadlines),
+ * session_connect.c (connect, refresh), session_subscribe.c (subscriptions), session_commands.c (the rest).
+ */
+#ifndef STARLING_SERVER_SESSION_PRIVATE_H
+#define STARLING_SERVER_SESSION_PRIVATE_H
+
+#include "channels/permissions.h"
+#include "server/auth.h"
+#include "server/outbox.h"
+#include "server/protocol.h"
+#include "server/session.h"
+
+enum { TTL_MAX_S = 365 * 24 * 3600 }; /* PROTOCOL section 7.8 */
+
+/* What a session has only while it connects. */
+struct session_connect {
+    uint32_t command_id;
+    unsigned subs_pending; /* server-side subscriptions whose answer is not here yet */
+    bool has_failed;       /* one of them could not be made */
+    uint64_t expire_at_s;
+    struct buf subs;           /* items of protocol_add_sub() */
+    struct outbox held;        /* frames that came before the connect reply */
+    struct buf positions_text; /* connect.subs as sent: where the client was */
+    struct connection_claims claims;
+};
+
+/* ---- session.c ---- */
+
+/* The buffer that replies are encoded into: one per thread, empty. session_send() sends what is in it. */
+struct buf *session_reply_buf(void);
+void session_send_reply(struct session *session);
+void session_reply_error(struct session *session, uint32_t id, enum status status);
+
+/* Nothing further is read from the client until session_go_on(). */
+void session_wait(struct session *session);
+void session_go_on(struct session *session);
+
+/* An op that points to the session starts; when it is back, session_op_done() says whether the session still
+ * lives (a closed one is freed with its last op). */
+void session_start_op(struct session *session, struct op *op);
+bool session_op_done(struct session *session);
+
+static inline bool session_is_open(const struct session *session)
+{
+    return session->state != SESSION_CLOSED;
+}
+
+struct client_view session_view(const struct session *session, bool is_subscribed);
+
+/* Encodes the ClientInfo of this session into `out`; chan_info is raw JSON or empty. */
+void session_append_info(const struct session *session, struct str chan_info, struct buf *out);
+
+/* Gives the place in its user's quota back. */
+void session_give_back_user(struct session *session);
+
+/* Copies a text to the heap; .at is NULL without memory (and for an empty text, which needs none). */
+struct str session_copy_text(struct str text);
+
+/* Seconds from now until the Unix second `expire_at_s`, at most TTL_MAX_S; 0 when it has passed. */
+uint32_t session_ttl_s(uint64_t expire_at_s);
+
+/* Logs a refusal with the rule that decided. */
+void session_log_refusal(const struct session *session, const char *event, struct str channel,
+                         const struct refusal *refusal);
+
+/* ---- the commands, one function each: called with state CONNECTED, but for connect ---- */
+
+void session_on_connect(struct session *session, const struct command *command);
+void session_on_refresh(struct session *session, const struct command *command);
+void session_on_subscribe(struct session *session, const struct command *command);
+void session_on_unsubscribe(struct session *session, const struct command *command);
+void session_on_sub_refresh(struct session *session, const struct command *command);
+void session_on_publish(struct session *session, const struct command *command);
+void session_on_presence(struct session *session, const struct command *command);
+void session_on_presence_stats(struct session *session, const struct command *command);
+void session_on_history(struct session *session, const struct command *command);
+
+/* ---- session_subscribe.c, for the others ---- */
+
+struct session_sub_features {
+    const struct channel_options *options;
+    bool presence, join_leave; /* added to presence; announced */
+    bool receives_join_leave;
+    bool positioned, recoverable;
+};
+
+/* What a server-side subscription gets: namespace options with the overrides of a token or the API (-1:
+ * unset). */
+struct session_sub_features session_server_features(const struct channel_options *options,
+                                                    const struct token_override *override);
+
+struct session_sub_start {
+    struct str channel;
+    struct session_sub_features features;
+    struct str chan_info; /* raw JSON or empty */
+    uint64_t expire_at_s;
+    bool is_server_side, is_from_token;
+    bool is_recovering, is_cache_mode;
+    struct position since;
+    void (*done)(struct op *op);
+    uint32_t command_id;
+    void *context2;
+};
+
+/* Makes the local row and starts the op; `done` gets it with op->context = session. OK, NO_MEMORY. */
+enum status session_begin_subscription(struct session *session, const struct session_sub_start *start);
+
+/* To be called first in `done` of such an op: false when the session has gone; the subscription is cleaned up
+ * then, and the op is freed. */
+bool session_subscription_arrived(struct session *session, struct op *op);
+
+/* Takes a subscription out and tells the channel's home. `done` may be NULL. */
+void session_end_subscription(struct session *session, struct subscription *subscription,
+                              void (*done)(struct op *), uint32_t command_id);
+
+/* Only forgets the row: its op did not succeed, so the home knows nothing of it. */
+void session_forget_subscription(struct session *session, struct subscription *subscription);
+
+/* Fills a view from an answered OP_SUBSCRIBE; recovered publications go to `publications`, which the view
+ * points to. */
+void session_subscribe_result(const struct session *session, const struct op *op, struct buf *publications,
+                              struct subscribe_view *view);
+
+/* Ends what has expired by `now_ms`, and sets sub_expire_due_ms again. */
+void session_expire_subscriptions(struct session *session, uint64_t now_ms);
+
+/* Frees extra of a subscription. */
+void session_free_extra(struct subscription *subscription);
+
+#endif

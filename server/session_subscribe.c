@@ -1,0 +1,658 @@
+/* session_subscribe.c - the subscriptions of a session: by its own commands, by the server, and their end.
+ *
+ *     begin: row (not live) ─▶ OP_SUBSCRIBE to the channel's home ─▶ answer: reply first, then live
+ *     end:   row out at once ─▶ OP_UNSUBSCRIBE to the home: count, presence, leave
+ */
+#include "channels/base/clock.h"
+#include "channels/base/log.h"
+#include "channels/base/must.h"
+#include "server/connection.h"
+#include "server/session_private.h"
+#include "server/users.h"
+#include "server/worker.h"
+
+#include <stdlib.h>
+
+static struct session_subscription *extra_of(const struct subscription *subscription)
+{
+    return subscription->extra;
+}
+
+static struct str chan_info_of(const struct subscription *subscription)
+{
+    return subscription->extra == NULL ? STR("") : extra_of(subscription)->info;
+}
+
+void session_free_extra(struct subscription *subscription)
+{
+    if (subscription->extra != NULL) {
+        free((void *)(uintptr_t)extra_of(subscription)->info.at);
+        free(subscription->extra);
+        subscription->extra = NULL;
+    }
+}
+
+/* ---- begin ---- */
+
+static bool overridden(bool option, enum override_flag flag)
+{
+    return flag == OVERRIDE_UNSET ? option : flag == OVERRIDE_TRUE;
+}
+
+struct session_sub_features session_server_features(const struct channel_options *options,
+                                                    const struct token_override *override)
+{
+    bool has_history = channel_has_history(options);
+    bool recoverable = has_history && overridden(options->force_recovery, override->force_recovery);
+    return (struct session_sub_features){
+        .options = options,
+        .presence = overridden(options->presence, override->presence),
+        .join_leave = overridden(options->join_leave, override->join_leave),
+        .receives_join_leave = overridden(options->force_push_join_leave, override->force_push_join_leave),
+        .recoverable = recoverable,
+        .positioned = recoverable ||
+                      (has_history && overridden(options->force_positioning, override->force_positioning)),
+    };
+}
+
+static void set_sub_expiry(struct session *session, struct session_subscription *extra, uint64_t expire_at_s)
+{
+    uint64_t grace_ms = session->worker->config->client_expired_sub_close_delay_ms;
+    extra->expire_due_ms =
+        expire_at_s == 0 ? 0
+                         : session->worker->now_ms + (uint64_t)session_ttl_s(expire_at_s) * 1000 + grace_ms;
+    if (extra->expire_due_ms != 0 &&
+        (session->sub_expire_due_ms == 0 || extra->expire_due_ms < session->sub_expire_due_ms)) {
+        session->sub_expire_due_ms = extra->expire_due_ms;
+    }
+}
+
+static bool attach_extra(struct session *session, struct subscription *subscription,
+                         const struct session_sub_start *start)
+{
+    if (start->chan_info.len == 0 && start->expire_at_s == 0) {
+        return true;
+    }
+    struct session_subscription *extra = calloc(1, sizeof *extra);
+    if (extra == NULL) {
+        return false;
+    }
+    extra->info = session_copy_text(start->chan_info);
+    set_sub_expiry(session, extra, start->expire_at_s);
+    subscription->extra = extra;
+    return start->chan_info.len == 0 || extra->info.at != NULL;
+}
+
+static struct op *subscribe_op(struct session *session, const struct session_sub_start *start,
+                               struct str info)
+{
+    struct str client = session_client(session), user = user_name(session->user);
+    struct op *op =
+        op_new(OP_SUBSCRIBE, start->channel.len + client.len + user.len + info.len + start->since.epoch.len);
+    if (op == NULL) {
+        return NULL;
+    }
+    const struct session_sub_features *features = &start->features;
+    op->options = features->options;
+    op->channel = op_text(op, start->channel);
+    op->done = start->done;
+    op->command_id = start->command_id;
+    op->context2 = start->context2;
+    op->subscribe.client = op_text(op, client);
+    op->subscribe.user = op_text(op, user);
+    op->subscribe.info = op_text(op, info);
+    op->subscribe.with_presence = features->presence;
+    op->subscribe.with_join_leave = features->join_leave;
+    op->subscribe.wants_position = features->positioned;
+    op->subscribe.is_recovering = start->is_recovering;
+    op->subscribe.is_cache_mode = start->is_cache_mode;
+    op->subscribe.since =
+        (struct position){.offset = start->since.offset, .epoch = op_text(op, start->since.epoch)};
+    op->subscribe.recover_max = session->worker->config->client_recovery_max_publication_limit;
+    return op;
+}
+
+static uint32_t start_flags(const struct session_sub_start *start)
+{
+    return (uint32_t)SESSION_SUBSCRIPTION_STARTING |
+           (start->features.positioned ? SUBSCRIPTION_POSITIONED : 0u) |
+           (start->features.recoverable ? SUBSCRIPTION_RECOVERABLE : 0u) |
+           (start->features.receives_join_leave ? SUBSCRIPTION_JOIN_LEAVE : 0u) |
+           (start->features.presence ? SUBSCRIPTION_IN_PRESENCE : 0u) |
+           (start->features.join_leave ? SUBSCRIPTION_ANNOUNCED : 0u) |
+           (start->is_server_side ? SUBSCRIPTION_SERVER_SIDE : 0u) |
+           (start->is_from_token ? (uint32_t)SESSION_SUBSCRIPTION_FROM_TOKEN : 0u);
+}
+
+enum status session_begin_subscription(struct session *session, const struct session_sub_start *start)
+{
+    struct worker *worker = session->worker;
+    struct subscription *subscription =
+        hub_add(worker->hub, &session->subscriber, start->channel, start->features.options);
+    if (subscription == NULL) {
+        return STATUS_NO_MEMORY;
+    }
+    struct buf info = {0};
+    if (start->features.presence || start->features.join_leave) {
+        session_append_info(session, start->chan_info, &info);
+    }
+    struct op *op = NULL;
+    if (!info.failed && attach_extra(session, subscription, start)) {
+        op = subscribe_op(session, start, buf_str(&info));
+    }
+    buf_release(&info);
+    if (op == NULL) {
+        session_forget_subscription(session, subscription);
+        return STATUS_NO_MEMORY;
+    }
+    subscription_set_flags(worker->hub, subscription, start_flags(start), 0);
+    op->subscribe.subscription = subscription;
+    session_start_op(session, op);
+    if (session->connection != NULL) {
+        connection_schedule(session->connection);
+    }
+    return STATUS_OK;
+}
+
+bool session_subscription_arrived(struct session *session, struct op *op)
+{
+    struct subscription *subscription = op->subscribe.subscription;
+    subscription_set_flags(session->worker->hub, subscription, 0, SESSION_SUBSCRIPTION_STARTING);
+    if (session_is_open(session)) {
+        return session_op_done(session);
+    }
+    if (op->status == STATUS_OK) {
+        session_end_subscription(session, subscription, NULL, 0);
+    } else {
+        session_forget_subscription(session, subscription);
+    }
+    op_free(op);
+    return session_op_done(session);
+}
+
+/* ---- end ---- */
+
+void session_forget_subscription(struct session *session, struct subscription *subscription)
+{
+    session_free_extra(subscription);
+    hub_remove(session->worker->hub, subscription);
+}
+
+static void on_left(struct op *op)
+{
+    (void)session_op_done(op->context);
+    op_free(op);
+}
+
+void session_end_subscription(struct session *session, struct subscription *subscription,
+                              void (*done)(struct op *), uint32_t command_id)
+{
+    struct str channel = channel_name(subscription->channel);
+    struct str client = session_client(session), user = user_name(session->user);
+    struct buf info = {0};
+    bool is_announced = (subscription->flags & SUBSCRIPTION_ANNOUNCED) != 0;
+    if (is_announced) {
+        session_append_info(session, chan_info_of(subscription), &info);
+    }
+    struct op *op = op_new(OP_UNSUBSCRIBE, channel.len + client.len + user.len + info.len);
+    must(op != NULL); /* without it the home would count a subscriber that is gone, for ever */
+    op->options = channel_options_of(subscription->channel);
+    op->channel = op_text(op, channel);
+    op->done = done != NULL ? done : on_left;
+    op->command_id = command_id;
+    op->unsubscribe.client = op_text(op, client);
+    op->unsubscribe.user = op_text(op, user);
+    op->unsubscribe.info = op_text(op, buf_str(&info));
+    op->unsubscribe.with_presence = (subscription->flags & SUBSCRIPTION_IN_PRESENCE) != 0;
+    op->unsubscribe.with_join_leave = is_announced && !info.failed;
+    buf_release(&info);
+    session_forget_subscription(session, subscription);
+    session_start_op(session, op);
+}
+
+void session_expire_subscriptions(struct session *session, uint64_t now_ms)
+{
+    session->sub_expire_due_ms = 0;
+    list_each_safe (&session->subscriber.subscriptions, link) {
+        struct subscription *subscription = container_of(link, struct subscription, in_subscriber);
+        uint64_t due_ms = subscription->extra == NULL ? 0 : extra_of(subscription)->expire_due_ms;
+        if (due_ms == 0 || (subscription->flags & SESSION_SUBSCRIPTION_STARTING) != 0) {
+            continue;
+        }
+        if (due_ms > now_ms) {
+            if (session->sub_expire_due_ms == 0 || due_ms < session->sub_expire_due_ms) {
+                session->sub_expire_due_ms = due_ms;
+            }
+        } else if ((subscription->flags & SUBSCRIPTION_SERVER_SIDE) != 0) {
+            session_disconnect(session, &DISCONNECT_SUBSCRIPTION_EXPIRED);
+            return;
+        } else {
+            session_unsubscribe(session, channel_name(subscription->channel), &UNSUBSCRIBE_EXPIRED);
+        }
+    }
+}
+
+/* ---- the answer ---- */
+
+void session_subscribe_result(const struct session *session, const struct op *op, struct buf *publications,
+                              struct subscribe_view *view)
+{
+    const struct subscription *subscription = op->subscribe.subscription;
+    bool recovered = op->subscribe.is_recovering && op->subscribe.recovered;
+    struct metrics *metrics = &session->worker->metrics;
+    if (op->subscribe.is_recovering) {
+        metrics->recovered_total += recovered ? 1 : 0;
+        metrics->not_recovered_total += recovered ? 0 : 1;
+        metrics->recovered_publications_total += op->message_count;
+    }
+    for (size_t i = 0; i < op->message_count; i++) {
+        const struct message *message = op->messages[i];
+        protocol_add_publication(publications, &(struct publication_view){.data = message->data,
+                                                                          .info = message->info,
+                                                                          .tags = message->tags,
+                                                                          .offset = message->offset});
+    }
+    bool is_positioned = (subscription->flags & SUBSCRIPTION_POSITIONED) != 0;
+    bool starts_at_request = recovered && !op->subscribe.is_cache_mode;
+    uint64_t expire_due_ms = subscription->extra == NULL ? 0 : extra_of(subscription)->expire_due_ms;
+    uint64_t grace_ms = session->worker->config->client_expired_sub_close_delay_ms;
+    uint64_t left_ms = expire_due_ms > session->worker->now_ms + grace_ms
+                           ? expire_due_ms - session->worker->now_ms - grace_ms
+                           : 0;
+    *view = (struct subscribe_view){
+        .expires = expire_due_ms != 0,
+        .ttl_s = (uint32_t)((left_ms + 999) / 1000),
+        .recoverable = (subscription->flags & SUBSCRIPTION_RECOVERABLE) != 0,
+        .positioned = is_positioned,
+        .epoch = is_positioned ? op->top.epoch : STR(""),
+        /* A recovering client counts on from where it was, by the publications it gets (PROTOCOL
+           section 7.3). */
+        .offset = !is_positioned      ? 0
+                  : starts_at_request ? op->subscribe.since.offset
+                                      : op->top.offset,
+        .publications = buf_str(publications),
+        .recovered = recovered,
+        .was_recovering = op->subscribe.is_recovering,
+    };
+}
+
+/* ---- commands ---- */
+
+struct pending_subscribe {
+    bool rejects_unrecoverable;
+    struct str data; /* for the reply: from the token, owned */
+};
+
+static void pending_free(struct pending_subscribe *pending)
+{
+    if (pending != NULL) {
+        free((void *)(uintptr_t)pending->data.at);
+        free(pending);
+    }
+}
+
+static void on_subscribed(struct op *op)
+{
+    struct session *session = op->context;
+    struct pending_subscribe *pending = op->context2;
+    if (!session_subscription_arrived(session, op)) {
+        pending_free(pending);
+        return;
+    }
+    struct subscription *subscription = op->subscribe.subscription;
+    bool is_lost = op->status == STATUS_OK && op->subscribe.is_recovering && !op->subscribe.recovered;
+    if (op->status != STATUS_OK) {
+        session_forget_subscription(session, subscription);
+        session_reply_error(session, op->command_id, op->status);
+    } else if (is_lost && pending != NULL && pending->rejects_unrecoverable) {
+        session_end_subscription(session, subscription, NULL, 0);
+        session_reply_error(session, op->command_id, STATUS_UNRECOVERABLE_POSITION);
+    } else {
+        struct subscribe_view view;
+        struct buf publications = {0};
+        session_subscribe_result(session, op, &publications, &view);
+        view.data = pending != NULL ? pending->data : STR("");
+        struct buf *reply = session_reply_buf();
+        protocol_append_subscribe(reply, op->command_id, &view);
+        reply->failed = reply->failed || publications.failed;
+        buf_release(&publications);
+        session_send_reply(session);
+        if (session_is_open(session)) {
+            hub_go_live(session->worker->hub, subscription, op->top);
+        }
+    }
+    pending_free(pending);
+    op_free(op);
+    session_go_on(session);
+}
+
+/* Verifies a subscription token and says what it grants. false: answered. */
+static bool check_token(struct session *session, const struct command *command,
+                        struct subscription_claims *claims)
+{
+    const struct server *server = session->worker->server;
+    struct token_refusal refusal = {0};
+    const struct token_verifier *verifier = server->subscription_tokens;
+    enum status status = verifier == NULL ? STATUS_INVALID_TOKEN
+                                          : token_verify_subscription(verifier, command->subscribe.token,
+                                                                      clock_wall_ms(), claims, &refusal);
+    if (status == STATUS_OK) {
+        bool is_ours = str_equal(claims->user, user_name(session->user)) &&
+                       str_equal(claims->channel, command->subscribe.channel) &&
+                       (claims->client.len == 0 || str_equal(claims->client, session_client(session)));
+        if (!is_ours) {
+            session_disconnect(session, &DISCONNECT_INVALID_TOKEN);
+            return false;
+        }
+        if (claims->expire_at_s != 0 && session_ttl_s(claims->expire_at_s) == 0) {
+            status = STATUS_EXPIRED;
+        }
+    }
+    if (status == STATUS_OK) {
+        return true;
+    }
+    session_log_refusal(
+        session, "subscription_token_refused", command->subscribe.channel,
+        &(struct refusal){.rule = refusal.rule == NULL ? "no key for subscription tokens" : refusal.rule,
+                          .option = ""});
+    session_reply_error(session, command->id,
+                        status == STATUS_INVALID_TOKEN ? STATUS_PERMISSION_DENIED : status);
+    return false;
+}
+
+/* Everything about a subscribe that is decided here, before the channel's home is asked. */
+static enum status check_subscribe(struct session *session, const struct subscribe_request *request,
+                                   const struct channel_options **options)
+{
+    const struct config *config = session->worker->config;
+    enum status status = channel_rules_resolve(&config->channels, request->channel, options);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    if (hub_find(session->worker->hub, &session->subscriber, request->channel) != NULL) {
+        return STATUS_ALREADY_SUBSCRIBED;
+    }
+    if (session->subscriber.subscription_count >= config->client_channel_limit) {
+        return STATUS_LIMIT_EXCEEDED;
+    }
+    if (request->type != SUBSCRIPTION_TYPE_STREAM) {
+        return STATUS_PERMISSION_DENIED; /* the namespaces of this server hold streams only */
+    }
+    if (request->tf.len > 0) {
+        return STATUS_BAD_REQUEST; /* publication filters are not allowed in any namespace */
+    }
+    return STATUS_OK;
+}
+
+static struct session_sub_features client_features(const struct session *session,
+                                                   const struct channel_options *options,
+                                                   const struct subscribe_request *request,
+                                                   const struct token_override *override)
+{
+    struct session_sub_features features = session_server_features(options, override);
+    bool has_history = channel_has_history(options);
+    features.recoverable =
+        features.recoverable || (has_history && options->allow_recovery && request->recoverable);
+    features.positioned = features.positioned || features.recoverable ||
+                          (has_history && options->allow_positioning && request->positioned);
+    if (!features.receives_join_leave && request->join_leave && options->join_leave) {
+        struct client_view view = session_view(session, true);
+        features.receives_join_leave = permit_presence(options, &view, NULL) == STATUS_OK;
+    }
+    return features;
+}
+
+static bool wants_pending(const struct subscribe_request *request, const struct subscription_claims *claims)
+{
+    return (request->flag & SUBSCRIBE_FLAG_REJECT_UNRECOVERABLE) != 0 || claims->data.len > 0;
+}
+
+static enum status begin_client_subscription(struct session *session, const struct command *command,
+                                             const struct channel_options *options,
+                                             const struct subscription_claims *claims)
+{
+    const struct subscribe_request *request = &command->subscribe;
+    struct pending_subscribe *pending = NULL;
+    if (wants_pending(request, claims)) {
+        pending = calloc(1, sizeof *pending);
+        if (pending == NULL) {
+            return STATUS_NO_MEMORY;
+        }
+        pending->rejects_unrecoverable = (request->flag & SUBSCRIBE_FLAG_REJECT_UNRECOVERABLE) != 0;
+        pending->data = session_copy_text(claims->data);
+    }
+    struct session_sub_start start = {
+        .channel = request->channel,
+        .features = client_features(session, options, request, &claims->override),
+        .chan_info = claims->info,
+        .expire_at_s = claims->expire_at_s,
+        .since = {.offset = request->offset, .epoch = request->epoch},
+        .done = on_subscribed,
+        .command_id = command->id,
+        .context2 = pending,
+    };
+    start.is_cache_mode = options->force_recovery_mode == RECOVERY_CACHE;
+    start.is_recovering = start.features.recoverable &&
+                          (request->recover || (start.is_cache_mode && options->auto_cache_recover));
+    enum status status = session_begin_subscription(session, &start);
+    if (status != STATUS_OK) {
+        pending_free(pending);
+    }
+    return status;
+}
+
+void session_on_subscribe(struct session *session, const struct command *command)
+{
+    const struct subscribe_request *request = &command->subscribe;
+    const struct channel_options *options = NULL;
+    struct subscription_claims claims = {0};
+    struct refusal why = {.rule = "", .option = ""};
+    if (request->delta.len > 0 && !str_is(request->delta, "fossil")) {
+        session_disconnect(session, &DISCONNECT_BAD_REQUEST); /* PROTOCOL section 8 */
+        return;
+    }
+    enum status status = check_subscribe(session, request, &options);
+    if (status == STATUS_OK && request->token.len > 0) {
+        if (!check_token(session, command, &claims)) {
+            return;
+        }
+    } else if (status == STATUS_OK) {
+        struct client_view view = session_view(session, false);
+        status = permit_subscribe(&session->worker->config->channels, options, request->channel, &view, &why);
+        if (status != STATUS_OK) {
+            session_log_refusal(session, "subscribe_refused", request->channel, &why);
+        }
+    }
+    if (status == STATUS_OK) {
+        session_wait(session);
+        status = begin_client_subscription(session, command, options, &claims);
+        if (status != STATUS_OK) {
+            session->is_waiting = false;
+            connection_resume(session->connection, PAUSE_SESSION);
+        }
+    }
+    subscription_claims_release(&claims);
+    if (status != STATUS_OK) {
+        session_reply_error(session, command->id, status);
+    }
+}
+
+static void on_unsubscribed(struct op *op)
+{
+    struct session *session = op->context;
+    if (session_op_done(session)) {
+        protocol_append_unsubscribe(session_reply_buf(), op->command_id);
+        session_send_reply(session);
+    }
+    op_free(op);
+}
+
+void session_on_unsubscribe(struct session *session, const struct command *command)
+{
+    struct str channel = command->unsubscribe.channel;
+    if (channel.len == 0) {
+        session_reply_error(session, command->id, STATUS_BAD_REQUEST);
+        return;
+    }
+    struct subscription *subscription = hub_find(session->worker->hub, &session->subscriber, channel);
+    if (subscription == NULL) {
+        protocol_append_unsubscribe(session_reply_buf(), command->id);
+        session_send_reply(session);
+    } else if ((subscription->flags & SESSION_SUBSCRIPTION_STARTING) != 0) {
+        /* The server is subscribing it just now, and the answer is on its way: the client may try again. */
+        session_reply_error(session, command->id, STATUS_TOO_MANY_REQUESTS);
+    } else {
+        session_end_subscription(session, subscription, on_unsubscribed, command->id);
+    }
+}
+
+void session_on_sub_refresh(struct session *session, const struct command *command)
+{
+    const struct sub_refresh_request *request = &command->sub_refresh;
+    struct subscription_claims claims = {0};
+    struct token_refusal refusal = {0};
+    if (request->channel.len == 0) {
+        session_disconnect(session, &DISCONNECT_BAD_REQUEST);
+        return;
+    }
+    struct subscription *subscription =
+        hub_find(session->worker->hub, &session->subscriber, request->channel);
+    if (subscription == NULL || request->token.len == 0) {
+        session_reply_error(session, command->id,
+                            subscription == NULL ? STATUS_PERMISSION_DENIED : STATUS_BAD_REQUEST);
+        return;
+    }
+    const struct token_verifier *verifier = session->worker->server->subscription_tokens;
+    enum status status = verifier == NULL ? STATUS_INVALID_TOKEN
+                                          : token_verify_subscription(verifier, request->token,
+                                                                      clock_wall_ms(), &claims, &refusal);
+    bool is_expired = status == STATUS_TOKEN_EXPIRED || (status == STATUS_OK && claims.expire_at_s != 0 &&
+                                                         session_ttl_s(claims.expire_at_s) == 0);
+    if (is_expired) {
+        session_disconnect(session, &DISCONNECT_SUBSCRIPTION_EXPIRED);
+    } else if (status != STATUS_OK || !str_equal(claims.user, user_name(session->user)) ||
+               !str_equal(claims.channel, request->channel)) {
+        session_disconnect(session, &DISCONNECT_INVALID_TOKEN);
+    } else if (subscription->extra == NULL &&
+               (subscription->extra = calloc(1, sizeof(struct session_subscription))) == NULL) {
+        session_reply_error(session, command->id, STATUS_NO_MEMORY);
+    } else {
+        set_sub_expiry(session, extra_of(subscription), claims.expire_at_s);
+        connection_schedule(session->connection);
+        protocol_append_sub_refresh(session_reply_buf(), command->id,
+                                    &(struct sub_refresh_view){.expires = claims.expire_at_s != 0,
+                                                               .ttl_s = session_ttl_s(claims.expire_at_s)});
+        session_send_reply(session);
+    }
+    subscription_claims_release(&claims);
+}
+
+/* ---- by the server ---- */
+
+static void push_recovered(struct session *session, const struct op *op)
+{
+    for (size_t i = 0; i < op->message_count && session_is_open(session); i++) {
+        const struct message *message = op->messages[i];
+        protocol_push_publication(session_reply_buf(), PUSH_WRAPPED, op->channel,
+                                  &(struct publication_view){.data = message->data,
+                                                             .info = message->info,
+                                                             .tags = message->tags,
+                                                             .offset = message->offset});
+        session_send_reply(session);
+    }
+}
+
+static void on_server_subscribed(struct op *op)
+{
+    struct session *session = op->context;
+    struct pending_subscribe *pending = op->context2;
+    if (!session_subscription_arrived(session, op)) {
+        pending_free(pending);
+        return;
+    }
+    struct subscription *subscription = op->subscribe.subscription;
+    if (op->status != STATUS_OK) {
+        session_forget_subscription(session, subscription);
+    } else {
+        bool is_positioned = (subscription->flags & SUBSCRIPTION_POSITIONED) != 0;
+        bool recovered = op->subscribe.is_recovering && op->subscribe.recovered;
+        protocol_push_subscribe(session_reply_buf(), PUSH_WRAPPED, op->channel,
+                                &(struct subscribe_push_view){
+                                    .recoverable = (subscription->flags & SUBSCRIPTION_RECOVERABLE) != 0,
+                                    .positioned = is_positioned,
+                                    .epoch = is_positioned ? op->top.epoch : STR(""),
+                                    .offset = !is_positioned ? 0
+                                              : recovered    ? op->subscribe.since.offset
+                                                             : op->top.offset,
+                                    .data = pending != NULL ? pending->data : STR("")});
+        session_send_reply(session);
+        push_recovered(session, op);
+        if (session_is_open(session)) {
+            hub_go_live(session->worker->hub, subscription, op->top);
+        }
+    }
+    pending_free(pending);
+    op_free(op);
+}
+
+static enum override_flag override_from(signed char value)
+{
+    return value < 0 ? OVERRIDE_UNSET : value == 0 ? OVERRIDE_FALSE : OVERRIDE_TRUE;
+}
+
+void session_subscribe(struct session *session, const struct session_subscribe_options *options)
+{
+    const struct channel_options *channel_options;
+    const struct config *config = session->worker->config;
+    if (session->state != SESSION_CONNECTED ||
+        channel_rules_resolve(&config->channels, options->channel, &channel_options) != STATUS_OK ||
+        hub_find(session->worker->hub, &session->subscriber, options->channel) != NULL) {
+        return;
+    }
+    const struct token_override override = {.presence = override_from(options->presence),
+                                            .join_leave = override_from(options->join_leave),
+                                            .force_push_join_leave =
+                                                override_from(options->force_push_join_leave),
+                                            .force_recovery = override_from(options->force_recovery),
+                                            .force_positioning = override_from(options->force_positioning)};
+    struct pending_subscribe *pending = calloc(1, sizeof *pending);
+    struct session_sub_start start = {.channel = options->channel,
+                                      .features = session_server_features(channel_options, &override),
+                                      .chan_info = options->info,
+                                      .expire_at_s = options->expire_at_s,
+                                      .is_server_side = true,
+                                      .is_recovering = options->has_recover_since,
+                                      .since = options->recover_since,
+                                      .done = on_server_subscribed,
+                                      .context2 = pending};
+    start.is_recovering = start.is_recovering && start.features.recoverable;
+    if (pending != NULL) {
+        pending->data = session_copy_text(options->data);
+    }
+    if (pending == NULL || session_begin_subscription(session, &start) != STATUS_OK) {
+        pending_free(pending);
+        log_warn("server_subscribe_failed", {"client", log_text(session_client(session))},
+                 {"channel", log_text(options->channel)});
+    }
+}
+
+void session_unsubscribe(struct session *session, struct str channel, const struct unsubscribe *unsubscribe)
+{
+    if (session->state != SESSION_CONNECTED) {
+        return;
+    }
+    list_each_safe (&session->subscriber.subscriptions, link) {
+        struct subscription *subscription = container_of(link, struct subscription, in_subscriber);
+        struct str name = channel_name(subscription->channel);
+        bool is_meant = channel.len == 0 || str_equal(name, channel);
+        if (!is_meant || (subscription->flags & SESSION_SUBSCRIPTION_STARTING) != 0) {
+            continue;
+        }
+        protocol_push_unsubscribe(session_reply_buf(), PUSH_WRAPPED, name, unsubscribe);
+        session_end_subscription(session, subscription, NULL, 0);
+        session_send_reply(session);
+        if (!session_is_open(session)) {
+            return; /* the list is gone */
+        }
+    }
+}

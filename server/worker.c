@@ -1,0 +1,487 @@
+#include "server/worker.h"
+
+#include "channels/base/clock.h"
+#include "channels/base/log.h"
+#include "channels/base/must.h"
+#include "server/connection.h"
+#include "server/protocol.h"
+#include "server/quota.h"
+#include "server/routes.h"
+#include "server/session.h"
+#include "server/transport_ws.h"
+#include "server/users.h"
+
+#include <ev.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    MAILS_PER_TURN = 4096,
+    TICK_MS = TIMER_SLOT_MS,
+    SECOND_MS = 1000,
+    LAG_WINDOW_MS = 10000,
+    STALL_MS = 1000, /* a loop that comes back this late has stalled: timeouts of peers start again */
+    ECHO_MESSAGE_BYTES_MAX = 16 << 20,
+    TRIM_CLOSED_MIN = 1000, /* connections closed since the last trim that make another one worth its time */
+};
+
+struct worker_loop {
+    struct ev_loop *loop;
+    ev_prepare prepare;
+    ev_async wake;
+    ev_timer tick;
+    ev_timer drain;
+    pthread_t thread;
+    uint64_t tick_due_ns; /* when the next tick should run: its lateness is the loop's lag */
+    uint64_t second_ms;   /* when the work of every second is due */
+    uint64_t lag_window_ms;
+    uint64_t closed_count; /* connections closed since memory was last trimmed */
+    unsigned drain_slices; /* how many are left */
+    bool stops;
+    /* For the start: main waits on `started` and reads what the thread wrote. */
+    sem_t started;
+    enum status start_status;
+    const char *start_error;
+    struct front_options front_options;
+};
+
+/* ---- the turn ---- */
+
+static bool close_dead(struct worker *worker)
+{
+    bool has_closed = !list_is_empty(&worker->dead);
+    struct link *link;
+    while ((link = list_pop_front(&worker->dead)) != NULL) {
+        struct connection *connection = container_of(link, struct connection, dirty);
+        worker->loop->closed_count++;
+        socket_close(connection->socket); /* connection_on_close() runs inside and frees it */
+    }
+    return has_closed;
+}
+
+static void close_slow(struct worker *worker)
+{
+    struct link *link;
+    while ((link = list_pop_front(&worker->slow)) != NULL) {
+        struct connection *connection = container_of(link, struct connection, dirty);
+        connection->is_slow = false; /* the close frame goes out where it still fits */
+        session_disconnect(connection->session, &DISCONNECT_SLOW);
+    }
+}
+
+static void flush_dirty(struct worker *worker)
+{
+    struct link *link;
+    while ((link = list_pop_front(&worker->dirty)) != NULL) {
+        connection_flush(container_of(link, struct connection, dirty));
+    }
+    connection_flush_done();
+}
+
+static void run_turn(struct worker *worker)
+{
+    worker->now_ms = clock_monotonic_ms();
+    bool has_more, has_closed;
+    do {
+        has_more = hub_turn(worker->hub, MAILS_PER_TURN);
+        if (worker->outbox_bytes > worker->server->outbox_total_max) {
+            connections_cut_outboxes(worker);
+        }
+        close_slow(worker);
+        flush_dirty(worker);
+        has_closed = close_dead(worker);
+        session_free_ended(worker);
+        /* Those that closed left their channels: what that asked for runs now, not in the next turn. */
+    } while (has_closed && !has_more);
+    if (has_more) {
+        worker_wake(worker);
+    }
+}
+
+static void on_prepare(struct ev_loop *loop, ev_prepare *watcher, int events)
+{
+    (void)loop;
+    (void)events;
+    run_turn(watcher->data);
+}
+
+static void on_wake(struct ev_loop *loop, ev_async *watcher, int events)
+{
+    (void)loop;
+    (void)watcher;
+    (void)events; /* the turn that follows does the work */
+}
+
+static void every_second(struct worker *worker)
+{
+    hub_tick(worker->hub, worker->now_ms);
+    quota_tick(worker->quota, worker->now_ms);
+    worker->metrics.accept_pauses_total = worker->front != NULL ? front_accept_pauses(worker->front) : 0;
+    if (worker->now_ms - worker->loop->lag_window_ms >= LAG_WINDOW_MS) {
+        worker->loop->lag_window_ms = worker->now_ms;
+        worker->metrics.loop_lag_us_max = 0;
+    }
+    /* After many connections have gone their memory goes back to the system, once it is quiet. */
+    if (worker->loop->closed_count >= TRIM_CLOSED_MIN) {
+        worker->loop->closed_count = 0;
+        malloc_trim(0);
+    }
+}
+
+static void on_tick(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)events;
+    struct worker *worker = timer->data;
+    uint64_t now_ns = clock_monotonic_ns();
+    worker->now_ms = now_ns / 1000000;
+    uint64_t lag_us = now_ns > worker->loop->tick_due_ns ? (now_ns - worker->loop->tick_due_ns) / 1000 : 0;
+    worker->metrics.loop_lag_us_sum += lag_us;
+    worker->metrics.loop_lag_count++;
+    if (lag_us > worker->metrics.loop_lag_us_max) {
+        worker->metrics.loop_lag_us_max = lag_us;
+    }
+    if (lag_us > (uint64_t)STALL_MS * 1000) {
+        worker->stalled_ms = worker->now_ms;
+    }
+    worker->loop->tick_due_ns = now_ns + (uint64_t)TICK_MS * 1000000;
+    timers_run(&worker->timers, worker->now_ms);
+    if (worker->now_ms >= worker->loop->second_ms) {
+        worker->loop->second_ms = worker->now_ms + SECOND_MS;
+        every_second(worker);
+    }
+}
+
+/* ---- draining ---- */
+
+enum { DRAIN_SLICE_MS = 100 };
+
+static void close_for_shutdown(struct connection *connection)
+{
+    if (connection->state == CONNECTION_WEBSOCKET) {
+        if (connection->session != NULL) {
+            session_disconnect(connection->session, &DISCONNECT_SHUTDOWN);
+        } else {
+            connection_close_websocket(connection, 1001, STR("shutdown"), false);
+        }
+    } else if (connection->state == CONNECTION_HTTP && connection->outbox.count == 0) {
+        connection_finish(connection);
+    }
+}
+
+/* Closes an equal share of what is left in every slice, so that clients come back spread over the drain time.
+ */
+static void on_drain(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)events;
+    struct worker *worker = timer->data;
+    size_t left = list_count(&worker->connections);
+    size_t share = worker->loop->drain_slices <= 1
+                       ? left
+                       : (left + worker->loop->drain_slices - 1) / worker->loop->drain_slices;
+    list_each_safe (&worker->connections, link) {
+        struct connection *connection = container_of(link, struct connection, link);
+        if (share == 0) {
+            break;
+        }
+        if (connection->state <= CONNECTION_WEBSOCKET) {
+            close_for_shutdown(connection);
+            share--;
+        }
+    }
+    if (worker->loop->drain_slices > 1) {
+        worker->loop->drain_slices--;
+    } else if (left == 0) {
+        ev_timer_stop(loop, timer);
+    }
+}
+
+struct drain_mail {
+    struct mail mail;
+    uint64_t drain_ms;
+};
+
+static void begin_drain(void *receiver, struct mail *mail)
+{
+    struct worker *worker = worker_of(receiver);
+    struct drain_mail *drain = container_of(mail, struct drain_mail, mail);
+    uint64_t slices = drain->drain_ms / DRAIN_SLICE_MS;
+    free(drain);
+    if (worker->is_draining) {
+        return;
+    }
+    worker->is_draining = true;
+    front_stop_accepting(worker->front);
+    worker->loop->drain_slices = slices < 1 ? 1 : (unsigned)slices;
+    ev_timer_set(&worker->loop->drain, 0., DRAIN_SLICE_MS / 1000.);
+    ev_timer_start(worker->loop->loop, &worker->loop->drain);
+}
+
+void worker_drain(struct worker *worker, uint64_t drain_ms)
+{
+    struct drain_mail *drain = calloc(1, sizeof *drain);
+    if (drain == NULL) {
+        return; /* worker_stop() closes everything at once then */
+    }
+    drain->drain_ms = drain_ms;
+    drain->mail.run = begin_drain;
+    if (!hub_post_from_main(worker->hub, &drain->mail)) {
+        free(drain);
+    }
+}
+
+/* ---- start and stop ---- */
+
+void worker_wake(void *worker)
+{
+    struct worker_loop *loop = ((struct worker *)worker)->loop;
+    ev_async_send(loop->loop, &loop->wake);
+}
+
+static void start_watchers(struct worker *worker)
+{
+    struct worker_loop *loop = worker->loop;
+    ev_prepare_init(&loop->prepare, on_prepare);
+    loop->prepare.data = worker;
+    ev_prepare_start(loop->loop, &loop->prepare);
+    ev_timer_init(&loop->tick, on_tick, TICK_MS / 1000., TICK_MS / 1000.);
+    loop->tick.data = worker;
+    ev_timer_start(loop->loop, &loop->tick);
+    ev_timer_init(&loop->drain, on_drain, 0., 0.);
+    loop->drain.data = worker;
+    loop->tick_due_ns = clock_monotonic_ns() + (uint64_t)TICK_MS * 1000000;
+    loop->second_ms = loop->lag_window_ms = worker->now_ms;
+}
+
+static void end_thread(struct worker *worker)
+{
+    struct worker_loop *loop = worker->loop;
+    front_close(worker->front); /* closes the connections, which leave their channels */
+    worker->front = NULL;
+    must(list_is_empty(&worker->connections));
+    ev_timer_stop(loop->loop, &loop->tick);
+    ev_timer_stop(loop->loop, &loop->drain);
+    ev_prepare_stop(loop->loop, &loop->prepare);
+}
+
+static void *run_thread(void *argument)
+{
+    struct worker *worker = argument;
+    struct worker_loop *loop = worker->loop;
+    worker->now_ms = clock_monotonic_ms();
+    timers_init(&worker->timers, worker->now_ms);
+    loop->start_status = front_open(&worker->front, &loop->front_options, &loop->start_error);
+    if (loop->start_status == STATUS_OK) {
+        start_watchers(worker);
+    }
+    bool is_serving = loop->start_status == STATUS_OK;
+    sem_post(&loop->started);
+    if (!is_serving) {
+        return NULL;
+    }
+    ev_run(loop->loop, 0);
+    end_thread(worker);
+    return NULL;
+}
+
+static void stop_mail(void *receiver, struct mail *mail)
+{
+    struct worker *worker = worker_of(receiver);
+    free(mail);
+    ev_break(worker->loop->loop, EVBREAK_ALL);
+}
+
+static void worker_free(struct worker *worker)
+{
+    if (worker == NULL) {
+        return;
+    }
+    if (worker->loop != NULL && worker->loop->loop != NULL) {
+        ev_async_stop(worker->loop->loop, &worker->loop->wake);
+        ev_loop_destroy(worker->loop->loop);
+    }
+    routes_free(worker->routes);
+    quota_free(worker->quota);
+    hub_free(worker->hub);
+    frame_unref(worker->ping_frame);
+    if (worker->users != NULL) {
+        users_free(worker->users);
+    }
+    slab_release(&worker->connection_slab);
+    slab_release(&worker->session_slab);
+    free(worker->loop);
+    free(worker);
+}
+
+static void set_limits(struct worker *worker)
+{
+    const struct config *config = worker->config;
+    worker->http_limits = (struct http_limits){
+        .request_line_bytes_max = config->limits_http_request_line_size,
+        .header_bytes_max = config->limits_http_header_size,
+        .headers_bytes_max = config->limits_http_headers_size,
+        .header_count_max = config->limits_http_header_count,
+    };
+    worker->websocket_limits = (struct websocket_limits){
+        .message_bytes_max = (uint32_t)config->websocket_message_size_limit,
+        .fragments_max =
+            (uint16_t)(config->limits_ws_fragments > UINT16_MAX ? UINT16_MAX : config->limits_ws_fragments),
+        .empty_fragments_max =
+            (uint16_t)(config->limits_ws_empty_fragments > UINT16_MAX ? UINT16_MAX
+                                                                      : config->limits_ws_empty_fragments),
+    };
+    /* Conformance suites send messages of 16 MiB in any number of pieces. */
+    worker->echo_limits = (struct websocket_limits){.message_bytes_max = ECHO_MESSAGE_BYTES_MAX,
+                                                    .fragments_max = UINT16_MAX,
+                                                    .empty_fragments_max = UINT16_MAX};
+    rate_init(&worker->connect_rate, config->client_connection_rate_limit, 0);
+}
+
+static struct worker *worker_new(struct server *server, unsigned index)
+{
+    struct worker *worker = calloc(1, sizeof *worker);
+    if (worker == NULL) {
+        return NULL;
+    }
+    worker->index = index;
+    worker->server = server;
+    worker->config = server->config;
+    list_init(&worker->connections);
+    list_init(&worker->dirty);
+    list_init(&worker->dead);
+    list_init(&worker->slow);
+    list_init(&worker->ended);
+    slab_init(&worker->connection_slab, sizeof(struct connection));
+    slab_init(&worker->session_slab, sizeof(struct session));
+    worker->users = users_new();
+    worker->quota = quota_new();
+    worker->routes = routes_new(worker);
+    worker->loop = calloc(1, sizeof *worker->loop);
+    if (worker->loop != NULL) {
+        worker->loop->loop = ev_loop_new(EVFLAG_AUTO);
+    }
+    if (worker->users == NULL || worker->quota == NULL || worker->routes == NULL || worker->loop == NULL ||
+        worker->loop->loop == NULL) {
+        worker_free(worker);
+        return NULL;
+    }
+    random_bytes(&worker->random_state, sizeof worker->random_state);
+    worker->random_state |= 1; /* xorshift never leaves 0 */
+    worker->ping_frame = transport_frame(FRAME_WEBSOCKET_JSON, STR("{}"));
+    if (worker->ping_frame == NULL) {
+        worker_free(worker);
+        return NULL;
+    }
+    set_limits(worker);
+    ev_async_init(&worker->loop->wake, on_wake);
+    ev_async_start(worker->loop->loop, &worker->loop->wake);
+    const struct hub_options options = {
+        .index = index,
+        .worker_count = server->worker_count,
+        .hubs = server->hubs,
+        .mails_max = server->config->limits_mailbox_size,
+        .owner = worker,
+        .wake = worker_wake,
+        .encode = transport_encode,
+        .broker_new = broker_memory_new,
+    };
+    worker->hub = hub_new(&options);
+    if (worker->hub == NULL) {
+        worker_free(worker);
+        return NULL;
+    }
+    return worker;
+}
+
+enum status worker_make(struct worker **out, struct server *server, unsigned index)
+{
+    struct worker *worker = worker_new(server, index);
+    if (worker == NULL) {
+        return STATUS_NO_MEMORY;
+    }
+    server->workers[index] = worker;
+    server->hubs[index] = worker->hub;
+    *out = worker;
+    return STATUS_OK;
+}
+
+enum status worker_start(struct worker *worker, const struct listener *listeners, size_t listener_count,
+                         const char *tls_cert, const char *tls_key, const char **error)
+{
+    struct worker_loop *loop = worker->loop;
+    loop->front_options = (struct front_options){
+        .worker = worker,
+        .loop = loop->loop,
+        .listeners = listeners,
+        .listener_count = listener_count,
+        .tls_cert = tls_cert,
+        .tls_key = tls_key,
+        .accepts_per_turn = worker->config->limits_accepts_per_turn,
+        .tls_handshake_timeout_s = TLS_HANDSHAKE_TIMEOUT_S,
+    };
+    sem_init(&loop->started, 0, 0);
+    if (pthread_create(&loop->thread, NULL, run_thread, worker) != 0) {
+        *error = "cannot create a thread";
+        return STATUS_NO_MEMORY;
+    }
+    while (sem_wait(&loop->started) != 0) {
+        /* interrupted by a signal */
+    }
+    if (loop->start_status != STATUS_OK) {
+        *error = loop->start_error;
+        pthread_join(loop->thread, NULL);
+        return loop->start_status;
+    }
+    worker->is_serving = true;
+    return STATUS_OK;
+}
+
+void worker_stop(struct worker *worker)
+{
+    if (!worker->is_serving) {
+        return;
+    }
+    struct mail *mail = calloc(1, sizeof *mail);
+    must(mail != NULL);
+    mail->run = stop_mail;
+    while (!hub_post_from_main(worker->hub, mail)) {
+        sched_yield(); /* the worker is busy with a full mailbox, and empties it */
+    }
+    pthread_join(worker->loop->thread, NULL);
+    worker->is_serving = false;
+}
+
+void workers_release(struct server *server)
+{
+    /* Sessions that closed at the end have asked their channels' homes to forget them. No thread runs any
+     * more, so this one lets the hubs take turns until none has anything to say. */
+    enum { ROUNDS = 8 }; /* leaving is a mail to the home and one back; joins and leaves announce once more */
+    bool has_more = true;
+    for (int round = 0; has_more || round < ROUNDS; round++) {
+        has_more = false;
+        for (unsigned i = 0; i < server->worker_count; i++) {
+            if (server->hubs[i] != NULL) {
+                has_more = hub_turn(server->hubs[i], MAILS_PER_TURN) || has_more;
+            }
+        }
+    }
+    for (unsigned i = 0; i < server->worker_count; i++) {
+        session_free_ended(server->workers[i]);
+        worker_free(server->workers[i]);
+        server->workers[i] = NULL;
+        server->hubs[i] = NULL;
+    }
+}
+
+uint64_t worker_random(struct worker *worker, uint64_t bound)
+{
+    uint64_t x = worker->random_state; /* xorshift64 (Marsaglia) */
+    x ^= x << 13;
+    x ^= x >> 7;
+    x ^= x << 17;
+    worker->random_state = x;
+    return x % bound;
+}
