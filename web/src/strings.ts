@@ -99,7 +99,7 @@ export const strings = {
         nameLabel: 'Your name',
         nameSave: 'Start chatting',
         nameChange: 'Save name',
-        changeName: (name: string) => `${name}: change your name`,
+        changeName: 'change your name',
         switcher: 'Go to room',
         switcherHint: 'Type to find a room, or a new name to create one',
         switcherCreate: (room: string) => `Join or create #${room}`,

@@ -379,7 +379,7 @@ export class Room {
         const people = [...this.infos.values()].map((info) => ({
             client: info.client,
             name: info.client === me
-                ? this.host.myName()
+                ? this.host.myName() || strings.chat.guest(info.client.slice(0, 4))
                 : nameOfInfo(info) || this.names.get(info.client) || strings.chat.guest(info.client.slice(0, 4)),
             isMe: info.client === me,
         }));

@@ -78,7 +78,7 @@ export function Sidebar(): JSX.Element {
         }
     }, [drawer.value]);
     return (
-        <div class="sidebar" inert={isShut}>
+        <header class="sidebar" inert={isShut}>
             <div class="brand">
                 <Logo />
                 <span class="wordmark">{strings.product}</span>
@@ -94,11 +94,11 @@ export function Sidebar(): JSX.Element {
                 <ul>{rooms.value.map((room) => <RoomLink key={room.name} room={room} />)}</ul>
                 <JoinForm />
             </nav>
-            <button type="button" class="quiet me" onClick={() => (dialog.value = 'name')}
-                aria-label={strings.chat.changeName(myName.value || strings.chat.nameLabel)}>
+            <button type="button" class="quiet me" onClick={() => (dialog.value = 'name')}>
                 <Avatar name={myName.value || '?'} />
-                <span class="me-name" dir="auto">{myName.value || strings.chat.nameTitle}</span>
+                <span class="me-name" dir="auto">{myName.value || strings.chat.nameLabel}</span>
+                <span class="visually-hidden">: {strings.chat.changeName}</span>
             </button>
-        </div>
+        </header>
     );
 }

@@ -28,6 +28,7 @@ function direction(change: number): 'up' | 'down' | 'same' {
 }
 
 function Rows({ title, rows, digits }: { title: string; rows: Map<string, TrackedRow>; digits: number }): JSX.Element {
+    void frame.value;
     const format = new Intl.NumberFormat(undefined, { minimumFractionDigits: digits, maximumFractionDigits: Math.max(digits, 2) });
     const signed = new Intl.NumberFormat(undefined, {
         minimumFractionDigits: digits, maximumFractionDigits: Math.max(digits, 2), signDisplay: 'exceptZero',
@@ -65,6 +66,8 @@ function Rows({ title, rows, digits }: { title: string; rows: Map<string, Tracke
 }
 
 function Channels(): JSX.Element {
+    /* The board is not a signal: what reads it has to ask for the frame. */
+    void frame.value;
     const now = Date.now();
     return (
         <ul class="channels" aria-label={strings.feed.title}>
@@ -93,6 +96,7 @@ function Channels(): JSX.Element {
 }
 
 function Log(): JSX.Element {
+    void frame.value;
     const lines = board.log.slice(-100).reverse();
     return (
         <section class="card log-card" aria-labelledby="log-title">
@@ -157,21 +161,6 @@ function Watch(): JSX.Element {
     );
 }
 
-/* Read again with every frame; the board itself is not a signal. */
-function Live(): JSX.Element {
-    void frame.value;
-    return (
-        <>
-            <Channels />
-            <div class="boards">
-                <Rows title={strings.feed.prices} rows={board.prices} digits={2} />
-                <Rows title={strings.feed.counters} rows={board.counters} digits={0} />
-            </div>
-            <Log />
-        </>
-    );
-}
-
 function Controls(): JSX.Element {
     const phase = connection.status.value.phase;
     return (
@@ -194,8 +183,7 @@ export function App(): JSX.Element {
         `  -d '{"channel":"feed:log","data":{"level":"info","text":"hello from curl"}}'`;
     return (
         <>
-            <PageHeader current="feed" />
-            <Banner connection={connection} />
+            <PageHeader current="feed"><Banner connection={connection} /></PageHeader>
             <main class="feed">
                 <div class="feed-head">
                     <div>
@@ -204,7 +192,12 @@ export function App(): JSX.Element {
                     </div>
                     <Controls />
                 </div>
-                <Live />
+                <Channels />
+                <div class="boards">
+                    <Rows title={strings.feed.prices} rows={board.prices} digits={2} />
+                    <Rows title={strings.feed.counters} rows={board.counters} digits={0} />
+                </div>
+                <Log />
                 <div class="boards">
                     <Recovery />
                     <section class="card try" aria-labelledby="try-title">

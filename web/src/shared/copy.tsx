@@ -2,7 +2,7 @@
 import { useState } from 'preact/hooks';
 import type { JSX } from 'preact';
 import { strings } from '../strings.ts';
-import { Icon } from './icons.tsx';
+import { Icon, type IconName } from './icons.tsx';
 
 async function copyText(text: string): Promise<boolean> {
     try {
@@ -23,10 +23,9 @@ export function Snippet({ code, label }: { code: string; label: string }): JSX.E
     const text = { idle: strings.copy, copied: strings.copied, failed: strings.copyFailed }[state];
     return (
         <div class="snippet">
-            <pre tabIndex={0} aria-label={label}><code>{code}</code></pre>
-            <button type="button" class="small" onClick={copy} aria-label={`${text}: ${label}`}>
-                <Icon name={state === 'copied' ? 'check' : 'copy'} />
-                <span>{text}</span>
+            <pre><code>{code}</code></pre>
+            <button type="button" class="quiet icon-only small" onClick={copy} title={text} aria-label={`${text}: ${label}`}>
+                <Icon name={{ idle: 'copy', copied: 'check', failed: 'warn' }[state] as IconName} />
             </button>
         </div>
     );

@@ -1,19 +1,28 @@
 /* page-header.tsx - the top line of the pages that are documents: front door and feed. */
-import type { JSX } from 'preact';
+import type { ComponentChildren, JSX } from 'preact';
 import { strings } from '../strings.ts';
 import { Logo } from './icons.tsx';
 import { SiteNav } from './site-nav.tsx';
 import { ThemeSwitch } from './theme-switch.tsx';
 
-export function PageHeader({ current }: { current: 'home' | 'feed' }): JSX.Element {
+interface Props {
+    current: 'home' | 'feed';
+    /* Stays in sight with the line: the banner. */
+    children?: ComponentChildren;
+}
+
+export function PageHeader({ current, children }: Props): JSX.Element {
     return (
-        <header class="page-header">
-            <a class="brand" href="/">
-                <Logo />
-                <span class="wordmark">{strings.product}</span>
-            </a>
-            <SiteNav current={current} />
-            <ThemeSwitch />
-        </header>
+        <div class="page-top">
+            <header class="page-header">
+                <a class="brand" href="/">
+                    <Logo />
+                    <span class="wordmark">{strings.product}</span>
+                </a>
+                <SiteNav current={current} />
+                <ThemeSwitch />
+            </header>
+            {children}
+        </div>
     );
 }

@@ -36,11 +36,12 @@ export function initialOf(name: string): string {
 
 /* A small number that is always the same for the same name: which of `count` colours it gets. */
 export function colourOf(name: string, count: number): number {
-    let sum = 7;
+    /* FNV-1a, 32 bits. */
+    let hash = 0x811c9dc5;
     for (const character of name) {
-        sum = (sum * 31 + (character.codePointAt(0) ?? 0)) % 65_521;
+        hash = Math.imul(hash ^ (character.codePointAt(0) ?? 0), 0x01000193);
     }
-    return sum % count;
+    return ((hash ^ (hash >>> 15)) >>> 0) % count;
 }
 
 const timeFormat = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
