@@ -3,6 +3,7 @@
 #include "channels/base/clock.h"
 #include "channels/base/log.h"
 #include "channels/base/must.h"
+#include "channels/base/thread_buf.h"
 #include "server/connection.h"
 #include "server/quota.h"
 #include "server/session_private.h"
@@ -174,12 +175,9 @@ bool session_op_done(struct session *session)
 
 /* ---- out ---- */
 
-static _Thread_local struct buf reply_buf;
-
 struct buf *session_reply_buf(void)
 {
-    buf_reset(&reply_buf);
-    return &reply_buf;
+    return thread_buf(THREAD_BUF_REPLY);
 }
 
 /* Over the bound the client is slow: it reads less than it is sent. */
@@ -198,8 +196,9 @@ static bool send_frame(struct session *session, struct frame *frame)
 
 void session_send_reply(struct session *session)
 {
+    const struct buf *reply = thread_buf_content(THREAD_BUF_REPLY);
     struct frame *frame =
-        reply_buf.failed ? NULL : transport_frame(session->subscriber.frame_kind, buf_str(&reply_buf));
+        reply->failed ? NULL : transport_frame(session->subscriber.frame_kind, buf_str(reply));
     if (frame == NULL) {
         session_disconnect(session, &DISCONNECT_INTERNAL);
         return;
@@ -254,8 +253,6 @@ void session_wait(struct session *session)
     session->is_waiting = true;
     connection_pause(session->connection, PAUSE_SESSION);
 }
-
-static _Thread_local struct buf command_scratch;
 
 static void handle(struct session *session, const struct command *command)
 {
@@ -340,10 +337,11 @@ static void run_commands(struct session *session, struct str frame)
 {
     const struct config *config = session->worker->config;
     struct str rest = frame;
+    struct buf *scratch = thread_buf(THREAD_BUF_COMMAND);
     uint32_t count = 0;
     while (session_is_open(session)) {
         struct command command;
-        enum protocol_result result = protocol_next_command(&rest, &command, &command_scratch);
+        enum protocol_result result = protocol_next_command(&rest, &command, scratch);
         if (result == PROTOCOL_END) {
             break;
         }

@@ -1,5 +1,6 @@
 /* session_commands.c - publish, presence and history: checked here, done at the channel's home. */
 #include "channels/base/must.h"
+#include "channels/base/thread_buf.h"
 #include "server/connection.h"
 #include "server/json_span.h"
 #include "server/session_private.h"
@@ -69,8 +70,6 @@ static void on_published(struct op *op)
     op_free(op);
 }
 
-static _Thread_local struct buf info_buf;
-
 void session_on_publish(struct session *session, const struct command *command)
 {
     const struct publish_request *request = &command->publish;
@@ -91,14 +90,13 @@ void session_on_publish(struct session *session, const struct command *command)
         return;
     }
     struct session_subscription *extra = subscription == NULL ? NULL : subscription->extra;
-    buf_reset(&info_buf);
-    session_append_info(session, extra == NULL ? STR("") : extra->info, &info_buf);
-    struct message *message = info_buf.failed
-                                  ? NULL
-                                  : message_new(&(struct message_parts){.kind = MESSAGE_PUBLICATION,
-                                                                        .channel = request->channel,
-                                                                        .data = request->data,
-                                                                        .info = buf_str(&info_buf)});
+    struct buf *info = thread_buf(THREAD_BUF_INFO);
+    session_append_info(session, extra == NULL ? STR("") : extra->info, info);
+    struct message *message = info->failed ? NULL
+                                           : message_new(&(struct message_parts){.kind = MESSAGE_PUBLICATION,
+                                                                                 .channel = request->channel,
+                                                                                 .data = request->data,
+                                                                                 .info = buf_str(info)});
     struct op *op = message == NULL ? NULL : op_new(OP_PUBLISH, request->channel.len);
     if (op == NULL) {
         message_unref(message);

@@ -1,11 +1,9 @@
 #include "server/transport_ws.h"
 
 #include "channels/base/must.h"
+#include "channels/base/thread_buf.h"
 #include "server/protocol.h"
 #include "server/websocket.h"
-
-/* Encodes into one buffer of the thread and copies once: a worker encodes one frame at a time. */
-static _Thread_local struct buf scratch;
 
 static struct frame *frame_from_json(struct str json)
 {
@@ -28,17 +26,17 @@ struct frame *transport_frame(enum frame_kind kind, struct str json)
 struct frame *transport_encode(enum frame_kind kind, const struct message *message)
 {
     must(message->magic == MESSAGE_MAGIC);
-    buf_reset(&scratch);
+    struct buf *scratch = thread_buf(THREAD_BUF_FRAME); /* copied once, into a frame of the right size */
     switch (message->kind) {
     case MESSAGE_PUBLICATION:
-        protocol_push_publication(&scratch, PUSH_WRAPPED, message->channel,
+        protocol_push_publication(scratch, PUSH_WRAPPED, message->channel,
                                   &(struct publication_view){.data = message->data,
                                                              .info = message->info,
                                                              .tags = message->tags,
                                                              .offset = message->offset});
         break;
-    case MESSAGE_JOIN: protocol_push_join(&scratch, PUSH_WRAPPED, message->channel, message->info); break;
-    case MESSAGE_LEAVE: protocol_push_leave(&scratch, PUSH_WRAPPED, message->channel, message->info); break;
+    case MESSAGE_JOIN: protocol_push_join(scratch, PUSH_WRAPPED, message->channel, message->info); break;
+    case MESSAGE_LEAVE: protocol_push_leave(scratch, PUSH_WRAPPED, message->channel, message->info); break;
     }
-    return scratch.failed ? NULL : transport_frame(kind, buf_str(&scratch));
+    return scratch->failed ? NULL : transport_frame(kind, buf_str(scratch));
 }

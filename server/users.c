@@ -30,7 +30,8 @@ void users_free(struct users *users)
 static struct user *find(struct users *users, struct str name)
 {
     struct user *user = NULL;
-    HASH_FIND(hh, users->table, name.at, name.len, user);
+    const char *key = name.len > 0 ? name.at : ""; /* memcmp() takes no NULL, not even for nothing */
+    HASH_FIND(hh, users->table, key, name.len, user);
     return user;
 }
 

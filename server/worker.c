@@ -3,6 +3,7 @@
 #include "channels/base/clock.h"
 #include "channels/base/log.h"
 #include "channels/base/must.h"
+#include "channels/base/thread_buf.h"
 #include "server/connection.h"
 #include "server/protocol.h"
 #include "server/quota.h"
@@ -284,6 +285,7 @@ static void *run_thread(void *argument)
     }
     ev_run(loop->loop, 0);
     end_thread(worker);
+    thread_bufs_release();
     return NULL;
 }
 
@@ -474,6 +476,7 @@ void workers_release(struct server *server)
         server->workers[i] = NULL;
         server->hubs[i] = NULL;
     }
+    thread_bufs_release();
 }
 
 uint64_t worker_random(struct worker *worker, uint64_t bound)
