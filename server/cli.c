@@ -106,6 +106,25 @@ static const struct command commands[] = {
         .example = "starling gensubtoken -u 42 -s '$orders' -q | starling checksubtoken -",
     },
     {
+        .name = "pub",
+        .run = cli_pub,
+        .arguments = "CHANNEL JSON [--url URL] [--token TOKEN]",
+        .meaning = "publish to a channel of a running server",
+        .details = "      --url URL           default: ws://127.0.0.1:8000/connection/websocket\n"
+                   "      --token TOKEN       connection token; - reads it from standard input\n",
+        .example = "starling pub chat:lobby '{\"text\": \"hello\"}'",
+    },
+    {
+        .name = "sub",
+        .run = cli_sub,
+        .arguments = "CHANNEL [CHANNEL ...] [--url URL] [--token TOKEN] [--count N]",
+        .meaning = "print what is published in channels, one line each",
+        .details = "      --url URL           default: ws://127.0.0.1:8000/connection/websocket\n"
+                   "      --token TOKEN       connection token; - reads it from standard input\n"
+                   "      --count N           stop after N publications\n",
+        .example = "starling sub chat:lobby feed:demo",
+    },
+    {
         .name = "version",
         .run = cli_version,
         .arguments = "[--json]",

@@ -45,6 +45,10 @@ int cli_genconfig(int argc, char **argv);
 int cli_configdoc(int argc, char **argv);
 int cli_version(int argc, char **argv);
 
+/* Talk to a running server; messages of `sub` are lines of JSON, {"channel":...,"data":...}. */
+int cli_pub(int argc, char **argv);
+int cli_sub(int argc, char **argv);
+
 /* Prints "error: 'ARGUMENT' …" with the advice to ask for help; returns CLI_USAGE. */
 int cli_refuse(const char *command, const char *argument, const char *problem);
 

@@ -4,6 +4,7 @@
 #include "channels/base/random.h"
 #include "server/config_file.h"
 #include "server/config_internal.h"
+#include "server/crypto.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -211,9 +212,8 @@ static void make_secret(char out[SECRET_TEXT_LEN + 1])
 {
     unsigned char bytes[SECRET_RANDOM_BYTES];
     random_bytes(bytes, sizeof bytes);
-    for (size_t i = 0; i < sizeof bytes; i++) {
-        (void)snprintf(out + 2 * i, 3, "%02x", bytes[i]);
-    }
+    crypto_hex(str_make((const char *)bytes, sizeof bytes), out);
+    out[SECRET_TEXT_LEN] = '\0';
 }
 
 static const char json_form[] = "{\n"

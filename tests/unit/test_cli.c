@@ -190,8 +190,9 @@ static void wrong_arguments_and_configurations_exit_with_2_and_do_not_serve(void
 
 static void every_command_explains_itself_with_one_example(void **state)
 {
-    static const char *const names[] = {"serve",       "genconfig",  "checkconfig",   "configdoc", "gentoken",
-                                        "gensubtoken", "checktoken", "checksubtoken", "version"};
+    static const char *const names[] = {"serve",    "genconfig",   "checkconfig", "configdoc",
+                                        "gentoken", "gensubtoken", "checktoken",  "checksubtoken",
+                                        "pub",      "sub",         "version"};
     (void)state;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         STARLING(names[i], "--help");
