@@ -3,6 +3,7 @@
 #include "channels/base/clock.h"
 #include "server/worker.h"
 
+#include <sched.h>
 #include <stdlib.h>
 
 enum { STEP_MS = 500, LOG_EVERY_STEPS = 6, SYMBOL_COUNT = 6, COUNTER_COUNT = 4 };
@@ -14,8 +15,8 @@ static const char *const lines[] = {"cache warmed",      "backup finished", "new
                                     "health check fine", "42 jobs finished"};
 
 struct feed {
-    struct mail mail;
-    struct worker *worker;
+    struct mail begin, end; /* one each: main writes `end` while the worker may still read `begin` */
+    struct worker *worker;  /* set before it is shared, constant afterwards */
     struct timer timer;
     uint64_t step;
     uint64_t cents[SYMBOL_COUNT];
@@ -94,8 +95,8 @@ static void on_step(struct timer *timer)
 
 static void begin(void *receiver, struct mail *mail)
 {
-    struct feed *feed = container_of(mail, struct feed, mail);
-    feed->worker = worker_of(receiver);
+    (void)receiver;
+    struct feed *feed = container_of(mail, struct feed, begin);
     for (size_t i = 0; i < SYMBOL_COUNT; i++) {
         feed->cents[i] = 1000 + worker_random(feed->worker, 9000);
     }
@@ -106,7 +107,7 @@ static void begin(void *receiver, struct mail *mail)
 static void end(void *receiver, struct mail *mail)
 {
     (void)receiver;
-    struct feed *feed = container_of(mail, struct feed, mail);
+    struct feed *feed = container_of(mail, struct feed, end);
     timer_cancel(&feed->worker->timers, &feed->timer);
     free(feed);
 }
@@ -117,9 +118,10 @@ struct feed *feed_start(struct server *server)
     if (feed == NULL) {
         return NULL;
     }
-    feed->mail.run = begin;
+    feed->begin.run = begin;
+    feed->end.run = end;
     feed->worker = server->workers[0];
-    if (!hub_post_from_main(server->hubs[0], &feed->mail)) {
+    if (!hub_post_from_main(server->hubs[0], &feed->begin)) {
         free(feed);
         return NULL;
     }
@@ -131,9 +133,7 @@ void feed_stop(struct feed *feed)
     if (feed == NULL) {
         return;
     }
-    struct mail *mail = &feed->mail;
-    mail->run = end;
-    while (!hub_post_from_main(feed->worker->hub, mail)) {
-        clock_wall_ms(); /* the worker is emptying a full mailbox */
+    while (!hub_post_from_main(feed->worker->hub, &feed->end)) {
+        sched_yield(); /* the worker is emptying a full mailbox */
     }
 }
