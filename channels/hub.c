@@ -542,3 +542,8 @@ void hub_each_home_channel(struct hub *hub,
         }
     }
 }
+
+size_t hub_home_channel_count(const struct hub *hub)
+{
+    return HASH_COUNT(hub->homes.homes);
+}

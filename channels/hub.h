@@ -151,6 +151,8 @@ const struct hub_counters *hub_counters(const struct hub *hub);
 void hub_each_home_channel(struct hub *hub,
                            bool (*visit)(void *context, struct str channel, uint32_t subscriptions),
                            void *context);
+/* How many there are. */
+size_t hub_home_channel_count(const struct hub *hub);
 
 /* Bytes or counts for tests and metrics: worker that is home of `channel`. */
 unsigned hub_home_of(const struct hub *hub, struct str channel);

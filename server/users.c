@@ -78,6 +78,15 @@ struct link *users_find(struct users *users, struct str name)
     return user == NULL ? NULL : &user->sessions;
 }
 
+void users_each(const struct users *users, void (*visit)(void *context, struct str name), void *context)
+{
+    struct user *user, *following;
+    HASH_ITER(hh, users->table, user, following)
+    {
+        visit(context, user_name(user));
+    }
+}
+
 size_t users_count(const struct users *users)
 {
     return HASH_COUNT(users->table);

@@ -27,6 +27,9 @@ struct str user_name(const struct user *user);
 /* The links of a user's sessions; NULL when there are none. */
 struct link *users_find(struct users *users, struct str name);
 
+/* Walks all users in no particular order. */
+void users_each(const struct users *users, void (*visit)(void *context, struct str name), void *context);
+
 size_t users_count(const struct users *users);
 
 #endif
