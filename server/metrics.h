@@ -90,8 +90,12 @@ struct worker;
 /* The metrics endpoint. Takes the exchange. */
 void metrics_handle(struct exchange *exchange);
 
-/* Gathers the metrics of all workers and calls `done` on this worker's thread, in this turn or a later one.
- * false: a mailbox was full, `done` will not be called. */
+/* Brings the gauges and the hub's counters in worker->metrics up to date. On the worker's own thread. */
+void metrics_update(struct worker *worker);
+
+/* Gathers the metrics of all workers and calls `done` on this worker's thread, in this turn or a later one,
+ * also where mailboxes are full: that is when one wants to look. false: no memory, and `done` will not be
+ * called. */
 bool metrics_collect(struct worker *worker, void (*done)(void *context, const struct metrics *sum),
                      void *context);
 
