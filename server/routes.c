@@ -1,6 +1,8 @@
 #include "server/routes.h"
 
+#include "server/api.h"
 #include "server/handshake.h"
+#include "server/health.h"
 #include "server/pages.h"
 #include "server/worker.h"
 
@@ -38,6 +40,26 @@ struct routes *routes_new(const struct worker *worker)
     }
     add(routes, config->debug_echo_path,
         (struct route){.methods = ROUTE_GET, .is_upgrade = true, .handle = handshake_handle_echo});
+    if (!config->http_api_disabled) {
+        add(routes, config->http_api_handler_prefix,
+            (struct route){.methods = ROUTE_POST,
+                           .is_prefix = true,
+                           .is_internal = true,
+                           .body_bytes_max = config->limits_http_body_size,
+                           .handle = api_handle});
+    }
+    if (config->health_enabled) {
+        add(routes, config->health_handler_prefix,
+            (struct route){
+                .methods = ROUTE_GET, .is_prefix = true, .is_internal = true, .handle = health_handle});
+    }
+    if (config->prometheus_enabled) {
+        add(routes, config->prometheus_handler_prefix,
+            (struct route){.methods = ROUTE_GET, .is_internal = true, .handle = metrics_handle});
+    }
+    if (config->init_enabled) {
+        add(routes, config->init_handler_prefix, (struct route){.methods = ROUTE_GET, .handle = init_handle});
+    }
     return routes;
 }
 
