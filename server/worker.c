@@ -326,6 +326,10 @@ static void set_limits(struct worker *worker)
         .header_bytes_max = config->limits_http_header_size,
         .headers_bytes_max = config->limits_http_headers_size,
         .header_count_max = config->limits_http_header_count,
+        /* The largest of any route; each body is held to its own (http_connection.c). */
+        .body_bytes_max = config->limits_http_body_size > config->limits_http_small_body_size
+                              ? config->limits_http_body_size
+                              : config->limits_http_small_body_size,
     };
     worker->websocket_limits = (struct websocket_limits){
         .message_bytes_max = (uint32_t)config->websocket_message_size_limit,
