@@ -9,10 +9,18 @@
 
 /* ---- methods ---- */
 
+static void run_absent(struct api_call *call)
+{
+    api_finish(call, STATUS_METHOD_NOT_FOUND);
+}
+
 static const struct api_method methods[] = {
 #define API_METHOD_ROW(name) {#name, api_##name},
     API_METHODS(API_METHOD_ROW)
 #undef API_METHOD_ROW
+#define API_ABSENT_ROW(name) {#name, run_absent},
+        API_ABSENT_METHODS(API_ABSENT_ROW)
+#undef API_ABSENT_ROW
 };
 
 enum { METHOD_COUNT = sizeof methods / sizeof methods[0] };

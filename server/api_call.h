@@ -39,6 +39,16 @@ struct api_method {
     X(channels)          \
     X(info)              \
     X(rpc)
+
+/* Methods of the API that need kinds of channels which this server does not have. */
+#define API_ABSENT_METHODS(X) \
+    X(map_publish)            \
+    X(map_remove)             \
+    X(map_read_state)         \
+    X(map_read_stream)        \
+    X(map_stats)              \
+    X(map_clear)              \
+    X(shared_poll_publish)
 /* clang-format on */
 
 #define API_METHOD_RUN(name) void api_##name(struct api_call *call);
