@@ -35,6 +35,8 @@ LIB_OBJ := $(filter-out $(OUT)/server/main.o,$(OBJ)) $(OUT)/web_assets.o
 
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
 UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(OUT)/tests/%)
+# tests/support/fail_alloc.h: memory runs out when a test says so.
+LINK_TESTS := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc
 SUPPORT_OBJ := $(patsubst %.c,$(OUT)/%.o,$(wildcard tests/support/*.c))
 
 .PHONY: all
@@ -87,7 +89,7 @@ $(OUT)/libstarling.a: $(LIB_OBJ)
 
 $(OUT)/tests/%: $(OUT)/tests/unit/%.o $(SUPPORT_OBJ) $(OUT)/libstarling.a
 	@mkdir -p $(@D)
-	$(LINK) -o $@ $^ $(LIBS) -lcmocka
+	$(LINK) $(LINK_TESTS) -o $@ $^ $(LIBS) -lcmocka
 
 .PHONY: unit
 unit: $(UNIT_BIN)       ## build and run the C unit tests (BUILD=asan|tsan for the sanitizers)
