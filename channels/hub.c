@@ -259,7 +259,8 @@ static bool can_deliver(void *context, struct str channel)
     size_t needed = 0;
     for (uint64_t left = home == NULL ? 0 : home->workers; left != 0; left &= left - 1) {
         unsigned worker = (unsigned)__builtin_ctzll(left);
-        bool has_room = worker == hub->options.index ? hub->own.count < hub->options.mails_max
+        /* A queue full of publications becomes one of as many deliveries and answers: room for twice that. */
+        bool has_room = worker == hub->options.index ? hub->own.count < 2 * hub->options.mails_max
                                                      : mailbox_has_room(&hub_of(hub, worker)->mailbox, 1);
         if (!has_room) {
             hub->counters.mailbox_full_total++;

@@ -525,10 +525,25 @@ static void the_position_stays_while_somebody_is_subscribed(void **state)
 static unsigned streams_looked_at;
 static uint32_t count_looks(void *context, struct str channel)
 {
-    (void)context;
     (void)channel;
     streams_looked_at++;
-    return 0;
+    return ((struct desk *)context)->subscriber_count;
+}
+
+static void a_stream_that_is_still_in_use_is_looked_at_once_in_its_life(void **state)
+{
+    (void)state;
+    struct desk desk;
+    desk_open(&desk);
+    desk.broker->sink.subscriber_count = count_looks;
+    desk.subscriber_count = 1;
+    history(&desk, "news");
+    streams_looked_at = 0;
+    move_clock(&desk, HOUR_MS);
+    assert_int_equal(streams_looked_at, 1);
+    move_clock(&desk, HOUR_MS - 1);
+    assert_int_equal(streams_looked_at, 1);
+    desk_close(&desk);
 }
 
 static void expiry_takes_a_bounded_step_and_finishes_in_the_next(void **state)
@@ -627,6 +642,7 @@ int main(void)
         cmocka_unit_test(old_publications_are_never_served_even_before_the_tick),
         cmocka_unit_test(the_position_outlives_the_messages_and_then_the_epoch_changes),
         cmocka_unit_test(the_position_stays_while_somebody_is_subscribed),
+        cmocka_unit_test(a_stream_that_is_still_in_use_is_looked_at_once_in_its_life),
         cmocka_unit_test(expiry_takes_a_bounded_step_and_finishes_in_the_next),
         cmocka_unit_test(without_memory_a_publication_happens_whole_or_not_at_all),
         cmocka_unit_test(without_memory_a_subscribe_leaves_no_trace),

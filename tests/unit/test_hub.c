@@ -989,6 +989,24 @@ static void a_full_mailbox_is_an_answer_and_not_a_wait(void **state)
     }
 }
 
+static void a_full_queue_of_publications_is_published_whole(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_open(&rig, (struct rig_options){.hub_count = 1, .mails_max = 8});
+    struct fake *alice = fake_new(&rig, 0, "alice");
+    fake_subscribe(alice, "news", positioned);
+    rig_settle(&rig);
+    for (unsigned i = 0; i < 8; i++) {
+        fake_publish(alice, "news", "x");
+    }
+    rig_settle(&rig);
+    assert_int_equal(counter(&rig, deliveries_total), 8);
+    assert_int_equal(counter(&rig, mailbox_full_total), 0);
+    fake_free(alice);
+    rig_close(&rig);
+}
+
 static void a_publication_that_finds_no_room_with_a_receiver_is_refused_and_not_lost(void **state)
 {
     (void)state;
@@ -1367,6 +1385,7 @@ int main(void)
         cmocka_unit_test(a_session_that_goes_in_the_middle_of_a_subscribe_is_gone_everywhere),
         cmocka_unit_test(a_hub_that_is_freed_with_mails_waiting_frees_what_they_own),
         cmocka_unit_test(a_full_mailbox_is_an_answer_and_not_a_wait),
+        cmocka_unit_test(a_full_queue_of_publications_is_published_whole),
         cmocka_unit_test(a_publication_that_finds_no_room_with_a_receiver_is_refused_and_not_lost),
         cmocka_unit_test(a_turn_ends_at_its_budget_and_says_that_there_is_more),
         cmocka_unit_test(neither_own_mails_nor_those_of_others_starve),
