@@ -144,3 +144,23 @@ fuzz-run: $(FUZZ_NAMES:%=$(OUT)/fuzzers/%)
 
 fuzz-replay: $(FUZZ_NAMES:%=$(OUT)/replays/%)   ## run every fuzz target over its seeds, no libFuzzer needed
 	@for name in $(FUZZ_NAMES); do $(OUT)/replays/$$name tests/fuzz/corpus/$$name || exit 1; done
+
+# ---- spec: the real binary over sockets, and the client SDK from Node (tests/spec) ----
+# SPEC="handshake recovery" runs only the files whose name contains one of the words.
+SPEC :=
+SPEC_SLOWNESS_asan := 4
+SPEC_SLOWNESS_tsan := 6
+
+tests/spec/node_modules/.starling-lock: tests/spec/package-lock.json
+	@cmp -s $< $@ || { echo "npm ci (spec)"; cd tests/spec && npm ci --no-audit --no-fund --loglevel=error; }
+	@cp $< $@
+
+.PHONY: spec spec-check
+spec: $(OUT)/starling tests/spec/node_modules/.starling-lock   ## specifications against the binary of this BUILD (SPEC=words)
+	@node tests/spec/build.mjs $(OUT)/spec
+	@STARLING_BINARY=$(abspath $(OUT)/starling) STARLING_SPEC_SLOWNESS=$(or $(SPEC_SLOWNESS_$(BUILD)),1) \
+	    node tests/spec/run.mjs $(OUT)/spec $(SPEC)
+
+spec-check: tests/spec/node_modules/.starling-lock   ## types of the specifications
+	@cd tests/spec && npm run -s check
+# ---- end of spec ----
