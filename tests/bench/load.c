@@ -6,6 +6,7 @@
  * 2: wrong arguments.
  */
 #include "channels/base/must.h"
+#include "tests/bench/holders.h"
 #include "tests/bench/payload.h"
 #include "tests/bench/scenario.h"
 
@@ -22,8 +23,8 @@ static const struct {
     {"chat", scenario_chat, "--rooms of --members who all publish and all receive"},
     {"request", scenario_request, "--connections with one command outstanding each"},
     {"idle", scenario_idle, "--connections that do nothing: memory, processor time"},
-    {"connect", scenario_connect, "the price of --connections more when --level are open"},
-    {"churn", scenario_churn, "connect, subscribe, leave, with --level open meanwhile"},
+    {"connect", scenario_connect, "the price of --connections more"},
+    {"churn", scenario_churn, "connect, subscribe, leave, --concurrency at once"},
     {"api", scenario_api, "publications by HTTP on --connections"},
 };
 
@@ -50,7 +51,7 @@ static const struct option_row {
     {"--members", OPTION_UINT, offsetof(struct options, members), "of each room"},
     {"--in-flight", OPTION_UINT, offsetof(struct options, in_flight), "publications on their way at once"},
     {"--concurrency", OPTION_UINT, offsetof(struct options, concurrency), "connections being opened at once"},
-    {"--level", OPTION_UINT, offsetof(struct options, level), "connections held open meanwhile"},
+    {"--level", OPTION_UINT, offsetof(struct options, level), "idle connections held open meanwhile"},
     {"--rate", OPTION_REAL, offsetof(struct options, rate), "publications/s (chat: of each member)"},
     {"--seconds", OPTION_REAL, offsetof(struct options, seconds), "length of the measured window"},
     {"--warmup", OPTION_REAL, offsetof(struct options, warmup_seconds), "seconds before it"},
@@ -157,6 +158,20 @@ static void raise_descriptor_limit(void)
     }
 }
 
+/* Runs a scenario while other processes hold the `level` of idle connections. */
+static void run(void (*scenario)(const struct options *, struct report *), const struct options *options,
+                struct report *report)
+{
+    struct holders holders;
+    bool is_open = holders_start(&holders, options, options->level);
+    if (is_open) {
+        scenario(options, report);
+    }
+    report_add(report, "level", options->level);
+    report_add_zero(report, "level_failed", is_open ? (double)holders_failed(&holders) : options->level);
+    holders_stop(&holders);
+}
+
 int main(int argc, char **argv)
 {
     struct options options = {
@@ -183,7 +198,7 @@ int main(int argc, char **argv)
         if (strcmp(argv[1], scenarios[i].name) == 0) {
             report.scenario = scenarios[i].name;
             report.label = options.label;
-            scenarios[i].run(&options, &report);
+            run(scenarios[i].run, &options, &report);
             report_print(&report, options.prints_json);
             return report.is_failed ? 1 : 0;
         }

@@ -24,7 +24,7 @@ struct options {
     uint32_t rooms, members;
     uint32_t in_flight;   /* fan-out: publications on their way at once */
     uint32_t concurrency; /* connections being opened at once */
-    uint32_t level;       /* churn, connect: connections held open meanwhile */
+    uint32_t level;       /* idle connections that other processes hold meanwhile */
     double rate;          /* fan-out: publications/s in all, chat: per member; 0 = as fast as answered */
     double seconds;       /* length of the measured window */
     double warmup_seconds;

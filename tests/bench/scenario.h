@@ -21,10 +21,10 @@ void scenario_request(const struct options *options, struct report *report);
 /* Connections that do nothing: memory, and processor time over a window of pings. */
 void scenario_idle(const struct options *options, struct report *report);
 
-/* The price of one more connection with `level` open. */
+/* The price of one more connection. */
 void scenario_connect(const struct options *options, struct report *report);
 
-/* Connect, subscribe, leave, again and again, with `level` open. */
+/* Connect, subscribe, leave, again and again. */
 void scenario_churn(const struct options *options, struct report *report);
 
 /* Publications by HTTP on keep-alive connections. */

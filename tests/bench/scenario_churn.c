@@ -1,7 +1,6 @@
 #include "tests/bench/scenario.h"
 
 #include "channels/base/clock.h"
-#include "tests/bench/holders.h"
 
 #include <stdio.h>
 
@@ -56,53 +55,38 @@ static void name_clients(struct pool *pool, const char *channel)
 void scenario_churn(const struct options *options, struct report *report)
 {
     static const struct pool_ops ops = {.on_ready = on_ready, .on_closed = on_closed};
-    struct holders holders;
     struct churn churn = {0};
     struct window window;
     char channel[64];
     (void)snprintf(channel, sizeof channel, "%schurn", options->prefix);
-    bool is_open = holders_start(&holders, options, options->level);
     pool_init(&churn.pool, options, options->concurrency, &ops, &churn);
     name_clients(&churn.pool, channel);
     uint64_t cycles = options->messages > 0 ? options->messages : 5000;
-    if (is_open) {
-        run_cycles(&churn, cycles / 10);
-        uint64_t finished = churn.finished;
-        window_open(&window, options);
-        run_cycles(&churn, cycles);
-        window_close(&window);
-        report_add(report, "level", options->level);
-        window_report(&window, report, (double)(churn.finished - finished));
-    }
-    report_add_zero(report, "not_opened", is_open ? 0 : 1);
+    run_cycles(&churn, cycles / 10);
+    uint64_t finished = churn.finished;
+    window_open(&window, options);
+    run_cycles(&churn, cycles);
+    window_close(&window);
+    window_report(&window, report, (double)(churn.finished - finished));
     report_add_zero(report, "unfinished", (double)(churn.wanted - churn.finished));
-    report_add_zero(report, "level_failed", (double)holders_failed(&holders));
     report_pool(report, &churn.pool);
     pool_release(&churn.pool);
-    holders_stop(&holders);
 }
 
 void scenario_connect(const struct options *options, struct report *report)
 {
     static const struct pool_ops ops = {0};
-    struct holders holders;
     struct pool pool;
     struct window window;
     char channel[64];
     (void)snprintf(channel, sizeof channel, "%sconnect", options->prefix);
-    bool is_open = holders_start(&holders, options, options->level);
     pool_init(&pool, options, options->connections, &ops, NULL);
     name_clients(&pool, channel);
-    if (is_open) {
-        window_open(&window, options);
-        is_open = pool_open(&pool, 0, pool.count);
-        window_close(&window);
-        report_add(report, "level", options->level);
-        window_report(&window, report, pool.ready);
-    }
+    window_open(&window, options);
+    bool is_open = pool_open(&pool, 0, pool.count);
+    window_close(&window);
+    window_report(&window, report, pool.ready);
     report_add_zero(report, "not_opened", is_open ? 0 : 1);
-    report_add_zero(report, "level_failed", (double)holders_failed(&holders));
     report_pool(report, &pool);
     pool_release(&pool);
-    holders_stop(&holders);
 }
