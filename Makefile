@@ -2,23 +2,27 @@
 .DEFAULT_GOAL := all
 SHELL := /bin/bash
 
-BUILD ?= release#  release | asan | tsan | debug; one folder each
+BUILD ?= release#  release | debug | asan | tsan; one folder each
 OUT   := build/$(BUILD)
 ROOT  := build#    the release binary is build/starling
+JOBS  ?= $(shell nproc)
+Q     := $(if $(V),,@)#  V=1 shows whole commands, -s nothing
+SAY    = @$(if $(findstring s,$(firstword -$(MAKEFLAGS))),:,echo)
 
 PKGS := libwebsockets hiredis jansson openssl cjose libcurl zlib yaml-0.1 libsodium
+# Asked once, and only when something is compiled: `make run` may have to install pkg-config first.
 # libev has no .pc file in Debian.
-LIBS      = $(shell pkg-config --libs $(PKGS)) -lev -lpthread -lm
-PKG_FLAGS = $(shell pkg-config --cflags $(PKGS) | sed 's/-I/-isystem /g')
+LIBS      = $(eval LIBS := $$(shell pkg-config --libs $$(PKGS)) -lev -lpthread -lm)$(LIBS)
+PKG_FLAGS = $(eval PKG_FLAGS := $$(shell pkg-config --cflags $$(PKGS) | sed 's/-I/-isystem /g'))$(PKG_FLAGS)
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wconversion -Werror
-HARDEN   := -fstack-protector-strong -fstack-clash-protection -fcf-protection=full -U_FORTIFY_SOURCE \
+HARDEN    = -fstack-protector-strong -fstack-clash-protection -fcf-protection=full -U_FORTIFY_SOURCE \
             -D_FORTIFY_SOURCE=3 -fPIE $(INIT_ZERO)
 # clang 14 wants an option beside it that later ones do without: asked of the compiler itself.
-INIT_ZERO := $(shell $(CC) -Werror -ftrivial-auto-var-init=zero -E -x c /dev/null >/dev/null 2>&1 && \
-               echo -ftrivial-auto-var-init=zero)
+INIT_ZERO = $(eval INIT_ZERO := $$(shell $$(CC) -Werror -ftrivial-auto-var-init=zero -E -x c /dev/null \
+              >/dev/null 2>&1 && echo -ftrivial-auto-var-init=zero))$(INIT_ZERO)
 HARDEN_LINK := -pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code
-FLAGS_release := -O2 $(HARDEN)
+FLAGS_release  = -O2 $(HARDEN)
 FLAGS_debug   := -O0 -DSLOW_CHECKS
 FLAGS_asan    := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -DSLOW_CHECKS
 FLAGS_tsan    := -O1 -fsanitize=thread -DSLOW_CHECKS
@@ -39,18 +43,35 @@ UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(OUT)/tests/%)
 LINK_TESTS := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc
 SUPPORT_OBJ := $(patsubst %.c,$(OUT)/%.o,$(wildcard tests/support/*.c))
 
+BINARY := $(if $(filter release,$(BUILD)),$(ROOT),$(OUT))/starling
+
 .PHONY: all
-all: $(if $(filter release,$(BUILD)),$(ROOT)/starling,$(OUT)/starling)   ## the binary: build/starling, or build/asan/starling and so on
+all: $(BINARY)          ## the binary: build/starling (BUILD=debug|asan|tsan: build/BUILD/starling)
+
+.PHONY: run
+run:                    ## install what building needs, build, run with --dev: the one command on a fresh Debian
+	@deploy/install-packages build
+	@$(MAKE) --no-print-directory $(PARALLEL) BUILD=release all
+	@exec $(ROOT)/starling --dev $(ARGS)
+
+# Parallel unless the caller said how.
+PARALLEL = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(JOBS))
 
 $(OUT)/starling: $(OUT)/server/main.o $(OUT)/libstarling.a
-	$(LINK) -o $@ $^ $(LIBS)
+	$(SAY) "  link  $@"
+	$(Q)$(LINK) -o $@ $^ $(LIBS)
 
 $(ROOT)/starling: $(OUT)/starling
 	@ln -f $< $@
 
+$(OUT)/libstarling.a: $(LIB_OBJ)
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $^
+
 $(OUT)/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(COMPILE) -c -o $@ $<
+	$(SAY) "  cc    $@"
+	$(Q)$(COMPILE) -c -o $@ $<
 
 # ---- web: the pages, bundled by Node and compiled in (web/README.md) ----
 # Without Node, or with WEB=no, one plain page stands in for them.
@@ -63,52 +84,52 @@ web/node_modules/.starling-lock: web/package-lock.json
 	@cp $< $@
 
 web/dist/.built: $(WEB_SRC) web/node_modules/.starling-lock
-	cd web && node build.mjs
+	@cd web && node build.mjs
 	@touch $@
 
 ifeq ($(WEB),yes)
 $(OUT)/web_assets.c: web/dist/.built web/embed.mjs
-	node web/embed.mjs web/dist $@
+	@node web/embed.mjs web/dist $@
 else
 $(OUT)/web_assets.c: web/fallback.html web/embed_fallback.sh
 	@mkdir -p $(@D)
-	sh web/embed_fallback.sh web/fallback.html >$@
+	@sh web/embed_fallback.sh web/fallback.html >$@
 endif
 
 $(OUT)/web_assets.o: $(OUT)/web_assets.c server/static.h
-	$(COMPILE) -c -o $@ $<
+	$(SAY) "  cc    $@"
+	$(Q)$(COMPILE) -c -o $@ $<
+
+# What only the tests need comes on top, so that the build's stamp stays true.
+web/node_modules/.starling-dev: web/package-lock.json web/node_modules/.starling-lock | web/dist/.built
+	@cd web && npm ci --no-audit --no-fund --loglevel=error
+	@cp $< web/node_modules/.starling-lock
+	@cp $< $@
 
 .PHONY: web-check
-web-check:              ## types and unit tests of the pages
-	cd web && npm ci --no-audit --no-fund --loglevel=error && npm run -s check && npm test -s
+web-check: web/node_modules/.starling-dev   ## types and unit tests of the pages
+	@cd web && npm run -s check && npm test -s
 # ---- end of web ----
 
-$(OUT)/libstarling.a: $(LIB_OBJ)
-	@rm -f $@
-	$(AR) rcs $@ $^
-
-$(OUT)/tests/%: $(OUT)/tests/unit/%.o $(SUPPORT_OBJ) $(OUT)/libstarling.a
-	@mkdir -p $(@D)
-	$(LINK) $(LINK_TESTS) -o $@ $^ $(LIBS) -lcmocka
-
-.PHONY: unit
-unit: $(UNIT_BIN)       ## build and run the C unit tests (BUILD=asan|tsan for the sanitizers)
-	@for test in $^; do $$test || exit 1; done
-
-# The bench programs stand apart: libc and the helpers in channels/base, nothing of the server.
+# ---- bench: the programs stand apart: libc and the helpers in channels/base, nothing of the server ----
 BENCH_OBJ := $(patsubst %.c,$(OUT)/%.o,$(filter-out %/load.c %/floor.c,$(wildcard tests/bench/*.c)) \
                $(wildcard channels/base/*.c))
 
 $(OUT)/bench/%: $(OUT)/tests/bench/%.o $(BENCH_OBJ)
 	@mkdir -p $(@D)
-	$(LINK) -o $@ $^ -lm
+	$(SAY) "  link  $@"
+	$(Q)$(LINK) -o $@ $^ -lm
 
-.PHONY: bench
+.PHONY: bench bench-selftest bench-guard
 bench: $(OUT)/bench/load $(OUT)/bench/floor all   ## measure against the floor server; BENCH_QUICK=1 for one short round
 	@tests/bench/run $(OUT)/bench $(ROOT)/starling
 
--include $(shell find build -name '*.d' 2>/dev/null)
-.SECONDARY:
+bench-selftest: $(OUT)/bench/load $(OUT)/bench/floor   ## does the load generator notice what it should
+	@tests/bench/selftest $(OUT)/bench
+
+bench-guard: $(OUT)/bench/load all   ## system calls for each delivery, as a test
+	@tests/bench/guard $(OUT)/bench $(ROOT)/starling
+# ---- end of bench ----
 
 # ---- fuzzing: tests/fuzz/fuzz_X.c with its seeds in tests/fuzz/corpus/X ----
 FUZZ_SECONDS ?= 30#  for each target
@@ -120,15 +141,17 @@ LINK_fuzz    := -fsanitize=address,undefined
 
 $(OUT)/libsupport.a: $(SUPPORT_OBJ)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(Q)$(AR) rcs $@ $^
 
 $(OUT)/fuzzers/%: $(OUT)/tests/fuzz/fuzz_%.o $(OUT)/libsupport.a $(OUT)/libstarling.a
 	@mkdir -p $(@D)
-	$(LINK) -fsanitize=fuzzer -o $@ $^ $(LIBS)
+	$(SAY) "  link  $@"
+	$(Q)$(LINK) -fsanitize=fuzzer -o $@ $^ $(LIBS)
 
 $(OUT)/replays/%: $(OUT)/tests/fuzz/fuzz_%.o $(OUT)/tests/fuzz/replay.o $(OUT)/libsupport.a $(OUT)/libstarling.a
 	@mkdir -p $(@D)
-	$(LINK) -o $@ $^ $(LIBS)
+	$(SAY) "  link  $@"
+	$(Q)$(LINK) -o $@ $^ $(LIBS)
 
 .PHONY: fuzz fuzz-run fuzz-replay
 fuzz:                   ## run every fuzz target for FUZZ_SECONDS with libFuzzer (clang)
@@ -143,7 +166,12 @@ fuzz-run: $(FUZZ_NAMES:%=$(OUT)/fuzzers/%)
 	done
 
 fuzz-replay: $(FUZZ_NAMES:%=$(OUT)/replays/%)   ## run every fuzz target over its seeds, no libFuzzer needed
-	@for name in $(FUZZ_NAMES); do $(OUT)/replays/$$name tests/fuzz/corpus/$$name || exit 1; done
+	@passed=0; failed=0; \
+	for name in $(FUZZ_NAMES); do \
+	    if $(OUT)/replays/$$name tests/fuzz/corpus/$$name; then ((++passed)); else ((++failed)); fi; \
+	done; \
+	echo "fuzz replay: $$passed passed, $$failed failed"; [ $$failed -eq 0 ]
+# ---- end of fuzzing ----
 
 # ---- spec: the real binary over sockets, and the client SDK from Node (tests/spec) ----
 # SPEC="handshake recovery" runs only the files whose name contains one of the words.
@@ -162,5 +190,79 @@ spec: $(OUT)/starling tests/spec/node_modules/.starling-lock   ## specifications
 	    node tests/spec/run.mjs $(OUT)/spec $(SPEC)
 
 spec-check: tests/spec/node_modules/.starling-lock   ## types of the specifications
-	@cd tests/spec && npm run -s check
+	@cd tests/spec && npm run -s check && echo "types of the specifications: 1 passed, 0 failed"
 # ---- end of spec ----
+
+# ---- tests: each part is a target; tests/support/run_parts runs them and adds up what passed ----
+# Sanitizer builds run the parts that execute the server's own code.
+TEST_PARTS := unit fuzz-replay spec
+ifeq ($(BUILD),release)
+TEST_PARTS += spec-check web-check browser bench-selftest bench-guard \
+              hardening first-minute lint
+endif
+
+.PHONY: test test-programs
+test:                   ## install what testing needs, run everything, count (BUILD=asan|tsan: units and specs)
+	@deploy/install-packages build test
+	+@tests/support/run_parts $(OUT)/test $(JOBS) $(TEST_PARTS)
+
+test-programs: $(UNIT_BIN) $(FUZZ_NAMES:%=$(OUT)/replays/%) $(OUT)/bench/load $(OUT)/bench/floor
+
+$(OUT)/tests/%: $(OUT)/tests/unit/%.o $(SUPPORT_OBJ) $(OUT)/libstarling.a
+	@mkdir -p $(@D)
+	$(SAY) "  link  $@"
+	$(Q)$(LINK) $(LINK_TESTS) -o $@ $^ $(LIBS) -lcmocka
+
+.PHONY: unit hardening first-minute browser
+unit: $(UNIT_BIN)       ## build and run the C unit tests (BUILD=asan|tsan for the sanitizers)
+	@tests/support/run_units $^
+
+hardening: $(ROOT)/starling   ## read the hardening off the release binary
+	@tests/support/check_hardening $<
+
+first-minute: $(BINARY)       ## start the server as a newcomer does, look at it, stop it
+	@tests/support/first_minute $<
+
+# A checkout changes the time of the lock file without changing its content.
+tests/browser/node_modules/.starling-lock: tests/browser/package-lock.json
+	@cmp -s $< $@ || { echo "npm ci (tests/browser)"; cd tests/browser && npm ci --loglevel=error; }
+	@cp $< $@
+
+browser: $(ROOT)/starling tests/browser/node_modules/.starling-lock   ## the pages in Chromium
+	@cd tests/browser && STARLING=$(abspath $<) npm test -s
+
+.PHONY: lint tidy matrix
+lint:                   ## include directions, banned calls, format, static analysis
+	@tests/support/lint
+
+tidy:                   ## clang-tidy over all sources (minutes)
+	@clang-tidy --quiet $(SRC) -- -std=c11 -D_GNU_SOURCE -I. $(PKG_FLAGS)
+
+matrix:                 ## compile everything with gcc and with clang
+	@for cc in gcc clang; do \
+	    $(MAKE) --no-print-directory $(PARALLEL) CC=$$cc OUT=$(ROOT)/matrix/$$cc ROOT=$(ROOT)/matrix/$$cc/bin \
+	        all test-programs && echo "matrix: $$cc passes" || exit 1; \
+	done
+# ---- end of tests ----
+
+# ---- install ----
+PREFIX  ?= /usr/local
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+
+.PHONY: install clean help
+install: all            ## install binary, systemd unit and example configuration (PREFIX, DESTDIR)
+	install -D -m 755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/starling
+	install -D -m 644 deploy/starling.example.yaml $(DESTDIR)$(PREFIX)/share/doc/starling/starling.example.yaml
+	install -D -m 644 deploy/starling.example.json $(DESTDIR)$(PREFIX)/share/doc/starling/starling.example.json
+	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(PREFIX)/lib/sysusers.d
+	sed 's|/usr/local/bin/|$(PREFIX)/bin/|' deploy/starling.service >$(DESTDIR)$(UNITDIR)/starling.service
+	install -m 644 deploy/starling.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/starling.conf
+
+clean:                  ## remove what was built
+	rm -rf build web/dist
+
+help:                   ## this list
+	@awk -F ':.*## *' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+-include $(shell find build -name '*.d' 2>/dev/null)
+.SECONDARY:
