@@ -4,6 +4,10 @@
 
 enum { ROWS_SHRINK_MIN = 16 };
 
+/* Ids of the thread's channels. After 2^32 channels one may come twice, which would only matter to a reader
+ * that is still blocked since then. */
+static _Thread_local uint32_t last_id;
+
 #define LIVE_POSITIONED (SUBSCRIPTION_LIVE | SUBSCRIPTION_POSITIONED)
 
 _Static_assert(sizeof(struct member) == 16, "four members to a cache line");
@@ -14,6 +18,8 @@ struct channel *channel_new(struct str name, const struct channel_options *optio
     struct channel *channel = calloc(1, sizeof *channel + name.len);
     if (channel != NULL) {
         channel->options = options;
+        last_id += last_id == UINT32_MAX ? 2 : 1;
+        channel->id = last_id;
         channel->name_len = (uint32_t)name.len;
         memcpy(channel->name, name.at, name.len);
     }
@@ -274,11 +280,23 @@ struct frames {
     uint32_t failed_kinds; /* bits: encoding found no memory */
 };
 
-static struct frame *frame_of(struct frames *frames, uint32_t kind, const struct message *message,
-                              const struct fan_out *fan_out)
+static struct frame *encode(const struct channel *channel, uint32_t kind, const struct message *message,
+                            const struct fan_out *fan_out)
+{
+    struct frame *frame = fan_out->encode((enum frame_kind)kind, message);
+    if (frame != NULL && message->kind == MESSAGE_PUBLICATION) {
+        bool conflates = channel->options->overflow == OVERFLOW_LATEST_ONLY;
+        frame->conflation_key = conflates ? channel->id : 0;
+        frame->write_delay_ms = (uint32_t)channel->options->write_delay_ms;
+    }
+    return frame;
+}
+
+static struct frame *frame_of(const struct channel *channel, struct frames *frames, uint32_t kind,
+                              const struct message *message, const struct fan_out *fan_out)
 {
     if (frames->of_kind[kind] == NULL && (frames->failed_kinds >> kind & 1) == 0) {
-        frames->of_kind[kind] = fan_out->encode((enum frame_kind)kind, message);
+        frames->of_kind[kind] = encode(channel, kind, message, fan_out);
         if (frames->of_kind[kind] == NULL) {
             frames->failed_kinds |= UINT32_C(1) << kind;
         }
@@ -299,7 +317,7 @@ static void walk(struct channel *channel, uint32_t wanted, uint32_t unwanted, co
             continue;
         }
         struct subscriber *subscriber = member->subscriber;
-        struct frame *frame = frame_of(frames, member->frame_kind, message, fan_out);
+        struct frame *frame = frame_of(channel, frames, member->frame_kind, message, fan_out);
         if (frame != NULL && subscriber->ops->offer(subscriber, frame)) {
             fan_out->counters->deliveries_total++;
         } else {

@@ -31,6 +31,7 @@ struct channel {
     uint32_t used;     /* places taken, holes included */
     uint32_t holes;    /* places without a row */
     uint32_t capacity; /* of both arrays */
+    uint32_t id;       /* of this object on this thread, never 0: the conflation key of its frames */
     uint32_t walks;    /* walks that are running: rows keep their places meanwhile */
     uint32_t live_positioned_count;
     bool has_position;

@@ -21,8 +21,10 @@ enum recovery_mode { RECOVERY_STREAM, RECOVERY_CACHE };
 /* What published data must be. ANY: not empty. BINARY is accepted and checks nothing over JSON transports. */
 enum data_format { DATA_FORMAT_ANY, DATA_FORMAT_JSON, DATA_FORMAT_JSON_OBJECT, DATA_FORMAT_BINARY };
 
-/* A set: subscribers of the channel may ask for these delta types. */
-enum delta_types { DELTA_TYPE_FOSSIL = 1 << 0 };
+/* What happens to a subscriber that does not keep up: it is closed and recovers, or publications that were
+ * overtaken by a newer one of the same channel are dropped and counted, for feeds whose old values are worth
+ * nothing. */
+enum overflow_policy { OVERFLOW_DISCONNECT, OVERFLOW_LATEST_ONLY };
 
 /* clang-format off */
 #define CHANNEL_OPTIONS(X)                                                                                             \
@@ -39,9 +41,8 @@ enum delta_types { DELTA_TYPE_FOSSIL = 1 << 0 };
     X(allow_recovery,                "allow_recovery",                boolean,       "false",    0, 1, "subscribers that ask recover what they missed") \
     X(force_recovery_mode,           "force_recovery_mode",           recovery_mode, "stream",   0, 1, "what recovery sends: the missed stream or the last value") \
     X(auto_cache_recover,            "auto_cache_recover",            boolean,       "false",    0, 1, "in cache mode, send the last value on every subscribe") \
-    X(allowed_delta_types,           "allowed_delta_types",           delta_types,   "",         0, 1, "delta types that subscribers may ask for") \
-    X(delta_publish,                 "delta_publish",                 boolean,       "false",    0, 1, "every publication may be sent as a delta") \
-    X(allow_tags_filter,             "allow_tags_filter",             boolean,       "false",    0, 1, "subscribers may filter publications by tags") \
+    X(overflow,                      "overflow",                      overflow_policy, "disconnect", 0, 1, "what happens to slow readers: closed and recover, or only the latest publication is kept for them") \
+    X(write_delay_ms,                "write_delay",                   ms,            "0s",       0, 100, "how long a publication may wait for others to leave in the same write; 0 = not at all") \
     X(allow_subscribe_for_client,    "allow_subscribe_for_client",    boolean,       "false",    0, 1, "users may subscribe without a token") \
     X(allow_subscribe_for_anonymous, "allow_subscribe_for_anonymous", boolean,       "false",    0, 1, "anonymous clients count as users for allow_subscribe_for_client") \
     X(allow_publish_for_client,      "allow_publish_for_client",      boolean,       "false",    0, 1, "users may publish") \
@@ -64,7 +65,7 @@ enum delta_types { DELTA_TYPE_FOSSIL = 1 << 0 };
 #define CHANNEL_FIELD_ms uint64_t
 #define CHANNEL_FIELD_recovery_mode enum recovery_mode
 #define CHANNEL_FIELD_data_format enum data_format
-#define CHANNEL_FIELD_delta_types unsigned
+#define CHANNEL_FIELD_overflow_policy enum overflow_policy
 #define CHANNEL_FIELD_regex regex_t *
 
 struct channel_options {

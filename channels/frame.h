@@ -19,6 +19,10 @@ enum frame_kind { FRAME_WEBSOCKET_JSON, FRAME_KIND_COUNT };
 struct frame {
     uint32_t refs;
     uint32_t len;
+    /* What the namespace of its publication says, for the outbox; set by the hub. */
+    uint32_t conflation_key; /* not 0: a newer frame with the same key may take its place where the reader is
+                                slow */
+    uint32_t write_delay_ms; /* it may wait this long for others to leave with it */
     unsigned char bytes[];
 };
 
@@ -30,6 +34,8 @@ static inline struct frame *frame_new(size_t len)
     if (frame != NULL) {
         frame->refs = 1;
         frame->len = (uint32_t)len;
+        frame->conflation_key = 0;
+        frame->write_delay_ms = 0;
     }
     return frame;
 }

@@ -93,7 +93,7 @@ static enum status publish(struct api_call *call, const struct publish_params *p
     }
     op->publish.message = message_new(&(struct message_parts){
         .kind = MESSAGE_PUBLICATION,
-        .wants_delta = params->delta || options->delta_publish,
+        .wants_delta = params->delta,
         .channel = channel,
         .data = params->data,
         .tags = params->tags,

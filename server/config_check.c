@@ -152,9 +152,13 @@ static void check_options(struct checker *checker, const struct channel_options 
         WARN(checker, "%s'%.*s': force_push_join_leave does nothing without join_leave", kind,
              STR_ARG(place));
     }
-    if (options->delta_publish && options->allowed_delta_types == 0) {
-        WARN(checker, "%s'%.*s': delta_publish does nothing without allowed_delta_types", kind,
-             STR_ARG(place));
+    bool is_stream = options->force_recovery_mode == RECOVERY_STREAM;
+    bool is_positioned = options->force_positioning || options->allow_positioning;
+    if (options->overflow == OVERFLOW_LATEST_ONLY &&
+        (is_positioned || (is_stream && (options->force_recovery || options->allow_recovery)))) {
+        ERROR(checker,
+              "%s'%.*s': overflow latest_only leaves gaps, so it excludes positioning and stream recovery",
+              kind, STR_ARG(place));
     }
 }
 

@@ -77,6 +77,9 @@ static const char *const unsupported_paths[] = {
 };
 
 static const char *const unsupported_channel_options[] = {
+    "allow_tags_filter",
+    "allowed_delta_types",
+    "delta_publish",
     "map",
     "map_clients_presence_channel_prefix",
     "map_users_presence_channel_prefix",

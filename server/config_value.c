@@ -13,6 +13,7 @@ static const char *const engines[] = {"memory", NULL};
 static const char *const error_modes[] = {"", "transport", NULL};
 static const char *const data_formats[] = {"", "json", "json_object", "binary", NULL};
 static const char *const recovery_modes[] = {"stream", "cache", NULL};
+static const char *const overflow_policies[] = {"disconnect", "latest_only", NULL};
 
 _Static_assert(LOG_TRACE == 0 && LOG_NONE == 6, "log_levels names them");
 _Static_assert(CONFIG_LOG_AUTO == 0 && CONFIG_LOG_JSON == 2, "log_formats names them");
@@ -29,6 +30,7 @@ static const char *const *names_of(enum value_type type)
     case VALUE_error_mode: return error_modes;
     case VALUE_data_format: return data_formats;
     case VALUE_recovery_mode: return recovery_modes;
+    case VALUE_overflow_policy: return overflow_policies;
     case VALUE_boolean:
     case VALUE_uint:
     case VALUE_ms:
@@ -38,8 +40,7 @@ static const char *const *names_of(enum value_type type)
     case VALUE_secret:
     case VALUE_list:
     case VALUE_letter:
-    case VALUE_regex:
-    case VALUE_delta_types: break;
+    case VALUE_regex: break;
     }
     return NULL;
 }
@@ -90,13 +91,13 @@ void option_print_range(const struct option_row *row, struct buf *out)
         print_number(row, row->max, out);
         return;
     case VALUE_letter: buf_append_lit(out, "one punctuation character, or empty"); return;
-    case VALUE_delta_types: buf_append_lit(out, "a list of: fossil"); return;
     case VALUE_engine_type: buf_append_lit(out, "memory; redis is not supported yet"); return;
     case VALUE_log_level:
     case VALUE_log_format:
     case VALUE_error_mode:
     case VALUE_data_format:
-    case VALUE_recovery_mode: append_choices(names_of(row->type), out); return;
+    case VALUE_recovery_mode:
+    case VALUE_overflow_policy: append_choices(names_of(row->type), out); return;
     case VALUE_text:
     case VALUE_secret:
     case VALUE_list:
@@ -209,23 +210,6 @@ static enum status set_list(struct str_list *field, struct str text)
     return STATUS_OK;
 }
 
-static enum status set_delta_types(const struct option_row *row, unsigned *field, struct str text,
-                                   struct buf *why)
-{
-    unsigned types = 0;
-    struct str rest = text;
-    while (rest.at != NULL) {
-        struct str word = str_trim(str_next(&rest, ' '));
-        if (str_is(word, "fossil")) {
-            types |= DELTA_TYPE_FOSSIL;
-        } else if (word.len > 0) {
-            return refuse_value(row, text, why);
-        }
-    }
-    *field = types;
-    return STATUS_OK;
-}
-
 static enum status set_enum(const struct option_row *row, void *field, struct str text, struct buf *why)
 {
     const char *const *names = names_of(row->type);
@@ -283,13 +267,13 @@ enum status option_set_text(const struct option_row *row, void *base, struct str
     case VALUE_list: return set_list(field, text);
     case VALUE_letter: return set_letter(row, field, text, why);
     case VALUE_regex: return set_regex(field, text, why);
-    case VALUE_delta_types: return set_delta_types(row, field, text, why);
     case VALUE_log_level:
     case VALUE_log_format:
     case VALUE_engine_type:
     case VALUE_error_mode:
     case VALUE_data_format:
-    case VALUE_recovery_mode: return set_enum(row, field, text, why);
+    case VALUE_recovery_mode:
+    case VALUE_overflow_policy: return set_enum(row, field, text, why);
     }
     return STATUS_INTERNAL;
 }
@@ -299,28 +283,21 @@ static enum status set_json_list(const struct option_row *row, void *base, const
                                  struct buf *why)
 {
     struct str_list list = {0};
-    struct buf words = {0};
     enum status status = STATUS_OK;
     for (size_t i = 0; i < json_array_size(value) && status == STATUS_OK; i++) {
         const json_t *item = json_array_get(value, i);
         struct str text = str_make(json_string_value(item), json_string_length(item));
         if (!json_is_string(item)) {
             status = refuse_value(row, STR("a list with something else in it"), why);
-        } else if (row->type == VALUE_delta_types) {
-            buf_append_str(&words, text);
-            buf_append_char(&words, ' ');
         } else if (!list_append(&list, text)) {
             status = STATUS_NO_MEMORY;
         }
     }
-    if (status == STATUS_OK && row->type == VALUE_delta_types) {
-        status = words.failed ? STATUS_NO_MEMORY : option_set_text(row, base, buf_str(&words), why);
-    } else if (status == STATUS_OK) {
+    if (status == STATUS_OK) {
         list_replace(field_of(row, base), &list);
         list = (struct str_list){0};
     }
     list_release(&list);
-    buf_release(&words);
     return status;
 }
 
@@ -337,7 +314,7 @@ enum status option_set_json(const struct option_row *row, void *base, const json
         int len = snprintf(digits, sizeof digits, "%lld", (long long)json_integer_value(value));
         return option_set_text(row, base, str_make(digits, (size_t)len), why);
     }
-    if (json_is_array(value) && (row->type == VALUE_list || row->type == VALUE_delta_types)) {
+    if (json_is_array(value) && row->type == VALUE_list) {
         return set_json_list(row, base, value, why);
     }
     static const char *const kinds[] = {
@@ -422,15 +399,13 @@ void option_print(const struct option_row *row, const void *base, struct buf *ou
             str_from_cstr(*(regex_t *const *)field == NULL ? "" : regex_pattern(*(regex_t *const *)field)),
             out);
         return;
-    case VALUE_delta_types:
-        buf_append_str(out, *(const unsigned *)field == 0 ? STR("[]") : STR("[\"fossil\"]"));
-        return;
     case VALUE_log_level:
     case VALUE_log_format:
     case VALUE_engine_type:
     case VALUE_error_mode:
     case VALUE_data_format:
     case VALUE_recovery_mode:
+    case VALUE_overflow_policy:
         memcpy(&index, field, sizeof index);
         print_text(str_from_cstr(names_of(row->type)[index]), out);
         return;

@@ -25,7 +25,6 @@ enum value_type {
     VALUE_list,
     VALUE_letter,
     VALUE_regex,
-    VALUE_delta_types,
     /* The rest are enums of the same names. */
     VALUE_log_level,
     VALUE_log_format,
@@ -33,6 +32,7 @@ enum value_type {
     VALUE_error_mode,
     VALUE_data_format,
     VALUE_recovery_mode,
+    VALUE_overflow_policy,
 };
 
 struct option_row {

@@ -66,23 +66,66 @@ static void set_state(struct connection *connection, enum connection_state state
 
 /* ---- out ---- */
 
+/* Off whichever list it is on: dirty, delayed, slow or dead. */
 static void unlist(struct connection *connection)
 {
+    connection->is_delayed = false;
     if (link_is_listed(&connection->dirty)) {
         list_remove(&connection->dirty);
     }
 }
 
-bool connection_send(struct connection *connection, struct frame *frame, uint32_t bytes_max)
+/* Puts it where its new frame wants it to be written: at the end of this turn, or a little later. */
+static void enlist(struct connection *connection, uint32_t write_delay_ms)
 {
     struct worker *worker = connection->worker;
-    if (connection->state == CONNECTION_DEAD || connection->is_slow ||
-        !outbox_push(&connection->outbox, frame, bytes_max)) {
+    if (write_delay_ms > 0) {
+        if (!link_is_listed(&connection->dirty)) {
+            connection->is_delayed = true;
+            worker_delay(worker, connection, write_delay_ms);
+        }
+        return;
+    }
+    if (connection->is_delayed) {
+        unlist(connection); /* what must go now takes along what could have waited */
+    }
+    if (!link_is_listed(&connection->dirty)) {
+        list_push_back(&worker->dirty, &connection->dirty);
+    }
+}
+
+void connection_end_delay(struct connection *connection)
+{
+    unlist(connection);
+    list_push_back(&connection->worker->dirty, &connection->dirty);
+}
+
+/* A reader that is behind and wants only the latest gets `frame` instead of the one it overtakes. */
+static bool conflate(struct connection *connection, struct frame *frame)
+{
+    int64_t change = 0;
+    if (frame->conflation_key == 0 || !outbox_replace(&connection->outbox, frame, &change)) {
         return false;
     }
-    worker->outbox_bytes += frame->len;
-    if (!connection->is_blocked && !link_is_listed(&connection->dirty)) {
-        list_push_back(&worker->dirty, &connection->dirty);
+    connection->worker->outbox_bytes = (uint64_t)((int64_t)connection->worker->outbox_bytes + change);
+    connection->worker->metrics.conflated_total++;
+    return true;
+}
+
+bool connection_send(struct connection *connection, struct frame *frame, uint32_t bytes_max)
+{
+    if (connection->state == CONNECTION_DEAD || connection->is_slow) {
+        return false;
+    }
+    if (connection->is_blocked && conflate(connection, frame)) {
+        return true;
+    }
+    if (!outbox_push(&connection->outbox, frame, bytes_max)) {
+        return conflate(connection, frame);
+    }
+    connection->worker->outbox_bytes += frame->len;
+    if (!connection->is_blocked) {
+        enlist(connection, frame->write_delay_ms);
     }
     return true;
 }

@@ -54,6 +54,7 @@ struct connection {
     bool close_received; /* the peer's close frame has come: drop when ours is out */
     bool has_shut_write;
     bool is_slow;         /* on worker->slow */
+    bool is_delayed;      /* on a list of worker->delays: its frames wait for others */
     bool has_pong_queued; /* while blocked one pong is enough */
     struct worker *worker;
     struct lws *socket; /* NULL once it is closed */
@@ -61,6 +62,7 @@ struct connection {
     struct link dirty;  /* worker->dirty or worker->dead */
     struct timer timer; /* the earliest deadline of everything below */
     struct outbox outbox;
+    uint64_t delayed_due_ms;  /* when it is flushed, while is_delayed */
     uint64_t blocked_ms;      /* when the socket last took bytes while it was full; 0: it is not */
     uint64_t closing_due_ms;  /* CLOSING: when to drop */
     struct rate control_rate; /* WebSocket control frames */
@@ -78,7 +80,8 @@ bool connection_on_bytes(struct connection *connection, unsigned char *bytes, si
 bool connection_on_writable(struct connection *connection);
 void connection_on_close(struct connection *connection);
 
-/* Queues a frame by reference. false: over the bound; nothing was queued. */
+/* Queues a frame by reference. On a connection whose socket is full, a frame with a conflation key takes the
+ * place of an older one with that key. false: over the bound; nothing was queued. */
 bool connection_send(struct connection *connection, struct frame *frame, uint32_t bytes_max);
 
 /* A frame did not fit: the session is closed as slow at the end of the turn, and nothing more is queued. Safe
@@ -91,6 +94,8 @@ bool connection_send_copy(struct connection *connection, struct str bytes);
 
 /* Writes what is queued: called by the worker at the end of the turn. */
 void connection_flush(struct connection *connection);
+/* The write delay of what it was sent is over: writes in this turn. */
+void connection_end_delay(struct connection *connection);
 /* The flush of this turn is over: forgets what was laid side by side for it. */
 void connection_flush_done(void);
 

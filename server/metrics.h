@@ -37,6 +37,7 @@
     X(deliveries_refused_total,       counter, "deliveries_refused_total",            "",                     "frames refused by a full outbox") \
     X(insufficient_state_total,       counter, "insufficient_state_total",            "",                     "times a stream had a gap on a worker") \
     X(mailbox_full_total,             counter, "mailbox_full_total",                  "",                     "requests refused because a mailbox was full") \
+    X(conflated_total,                counter, "publications_conflated_total",        "",                     "publications that a newer one overtook on its way to a slow client") \
     X(slow_closed_total,              counter, "slow_clients_closed_total",           "",                     "clients closed as slow") \
     X(no_pong_total,                  counter, "no_pong_closed_total",                "",                     "clients closed because no pong came") \
     X(stale_total,                    counter, "stale_closed_total",                  "",                     "clients closed because they sent no connect") \

@@ -41,6 +41,11 @@ void outbox_release(struct outbox *outbox);
  * nothing was taken. An empty outbox takes a frame of any size. O(1). */
 bool outbox_push(struct outbox *outbox, struct frame *frame, uint32_t bytes_max);
 
+/* Puts `frame` into the place of one that is queued with the same conflation key and not begun, and keeps a
+ * reference. false: there is none; nothing was taken. *change: by how much the queue's bytes grew. O(frames).
+ */
+bool outbox_replace(struct outbox *outbox, struct frame *frame, int64_t *change);
+
 /* The frame at `index` from the front, borrowed until the outbox next changes. */
 static inline struct frame *outbox_at(const struct outbox *outbox, uint32_t index)
 {

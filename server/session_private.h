@@ -96,6 +96,7 @@ struct session_sub_start {
     uint64_t expire_at_s;
     bool is_server_side, is_from_token;
     bool is_recovering, is_cache_mode;
+    bool must_recover; /* else error 112, and not subscribed */
     struct position since;
     void (*done)(struct op *op);
     uint32_t command_id;

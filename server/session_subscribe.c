@@ -106,6 +106,7 @@ static struct op *subscribe_op(struct session *session, const struct session_sub
     op->subscribe.wants_position = features->positioned;
     op->subscribe.is_recovering = start->is_recovering;
     op->subscribe.is_cache_mode = start->is_cache_mode;
+    op->subscribe.must_recover = start->is_recovering && start->must_recover;
     op->subscribe.since =
         (struct position){.offset = start->since.offset, .epoch = op_text(op, start->since.epoch)};
     op->subscribe.recover_max = session->worker->config->client_recovery_max_publication_limit;
@@ -278,40 +279,23 @@ void session_subscribe_result(const struct session *session, const struct op *op
 
 /* ---- commands ---- */
 
-struct pending_subscribe {
-    bool rejects_unrecoverable;
-    struct str data; /* for the reply: from the token, owned */
-};
-
-static void pending_free(struct pending_subscribe *pending)
-{
-    if (pending != NULL) {
-        free((void *)(uintptr_t)pending->data.at);
-        free(pending);
-    }
-}
-
 static void on_subscribed(struct op *op)
 {
     struct session *session = op->context;
-    struct pending_subscribe *pending = op->context2;
+    char *data = op->context2; /* for the reply or push: from the token or the API, owned */
     if (!session_subscription_arrived(session, op)) {
-        pending_free(pending);
+        free(data);
         return;
     }
     struct subscription *subscription = op->subscribe.subscription;
-    bool is_lost = op->status == STATUS_OK && op->subscribe.is_recovering && !op->subscribe.recovered;
     if (op->status != STATUS_OK) {
         session_forget_subscription(session, subscription);
         session_reply_error(session, op->command_id, op->status);
-    } else if (is_lost && pending != NULL && pending->rejects_unrecoverable) {
-        session_end_subscription(session, subscription, NULL, 0);
-        session_reply_error(session, op->command_id, STATUS_UNRECOVERABLE_POSITION);
     } else {
         struct subscribe_view view;
         struct buf publications = {0};
         session_subscribe_result(session, op, &publications, &view);
-        view.data = pending != NULL ? pending->data : STR("");
+        view.data = str_from_cstr(data);
         struct buf *reply = session_reply_buf();
         protocol_append_subscribe(reply, op->command_id, &view);
         reply->failed = reply->failed || publications.failed;
@@ -321,7 +305,7 @@ static void on_subscribed(struct op *op)
             hub_go_live(session->worker->hub, subscription, op->top);
         }
     }
-    pending_free(pending);
+    free(data);
     op_free(op);
     session_go_on(session);
 }
@@ -402,24 +386,14 @@ static struct session_sub_features client_features(const struct session *session
     return features;
 }
 
-static bool wants_pending(const struct subscribe_request *request, const struct subscription_claims *claims)
-{
-    return (request->flag & SUBSCRIBE_FLAG_REJECT_UNRECOVERABLE) != 0 || claims->data.len > 0;
-}
-
 static enum status begin_client_subscription(struct session *session, const struct command *command,
                                              const struct channel_options *options,
                                              const struct subscription_claims *claims)
 {
     const struct subscribe_request *request = &command->subscribe;
-    struct pending_subscribe *pending = NULL;
-    if (wants_pending(request, claims)) {
-        pending = calloc(1, sizeof *pending);
-        if (pending == NULL) {
-            return STATUS_NO_MEMORY;
-        }
-        pending->rejects_unrecoverable = (request->flag & SUBSCRIBE_FLAG_REJECT_UNRECOVERABLE) != 0;
-        pending->data = session_copy_text(claims->data);
+    char *data = claims->data.len == 0 ? NULL : str_to_cstr(claims->data);
+    if (claims->data.len > 0 && data == NULL) {
+        return STATUS_NO_MEMORY;
     }
     struct session_sub_start start = {
         .channel = request->channel,
@@ -429,14 +403,15 @@ static enum status begin_client_subscription(struct session *session, const stru
         .since = {.offset = request->offset, .epoch = request->epoch},
         .done = on_subscribed,
         .command_id = command->id,
-        .context2 = pending,
+        .context2 = data,
     };
     start.is_cache_mode = options->force_recovery_mode == RECOVERY_CACHE;
     start.is_recovering = start.features.recoverable &&
                           (request->recover || (start.is_cache_mode && options->auto_cache_recover));
+    start.must_recover = (request->flag & SUBSCRIBE_FLAG_REJECT_UNRECOVERABLE) != 0;
     enum status status = session_begin_subscription(session, &start);
     if (status != STATUS_OK) {
-        pending_free(pending);
+        free(data);
     }
     return status;
 }
@@ -565,9 +540,9 @@ static void push_recovered(struct session *session, const struct op *op)
 static void on_server_subscribed(struct op *op)
 {
     struct session *session = op->context;
-    struct pending_subscribe *pending = op->context2;
+    char *data = op->context2; /* for the reply or push: from the token or the API, owned */
     if (!session_subscription_arrived(session, op)) {
-        pending_free(pending);
+        free(data);
         return;
     }
     struct subscription *subscription = op->subscribe.subscription;
@@ -584,14 +559,14 @@ static void on_server_subscribed(struct op *op)
                                     .offset = !is_positioned ? 0
                                               : recovered    ? op->subscribe.since.offset
                                                              : op->top.offset,
-                                    .data = pending != NULL ? pending->data : STR("")});
+                                    .data = str_from_cstr(data)});
         session_send_reply(session);
         push_recovered(session, op);
         if (session_is_open(session)) {
             hub_go_live(session->worker->hub, subscription, op->top);
         }
     }
-    pending_free(pending);
+    free(data);
     op_free(op);
 }
 
@@ -615,7 +590,7 @@ void session_subscribe(struct session *session, const struct session_subscribe_o
                                                 override_from(options->force_push_join_leave),
                                             .force_recovery = override_from(options->force_recovery),
                                             .force_positioning = override_from(options->force_positioning)};
-    struct pending_subscribe *pending = calloc(1, sizeof *pending);
+    char *data = options->data.len == 0 ? NULL : str_to_cstr(options->data);
     struct session_sub_start start = {.channel = options->channel,
                                       .features = session_server_features(channel_options, &override),
                                       .chan_info = options->info,
@@ -624,13 +599,10 @@ void session_subscribe(struct session *session, const struct session_subscribe_o
                                       .is_recovering = options->has_recover_since,
                                       .since = options->recover_since,
                                       .done = on_server_subscribed,
-                                      .context2 = pending};
+                                      .context2 = data};
     start.is_recovering = start.is_recovering && start.features.recoverable;
-    if (pending != NULL) {
-        pending->data = session_copy_text(options->data);
-    }
-    if (pending == NULL || session_begin_subscription(session, &start) != STATUS_OK) {
-        pending_free(pending);
+    if ((options->data.len > 0 && data == NULL) || session_begin_subscription(session, &start) != STATUS_OK) {
+        free(data);
         log_warn("server_subscribe_failed", {"client", log_text(session_client(session))},
                  {"channel", log_text(options->channel)});
     }

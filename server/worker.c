@@ -35,6 +35,7 @@ struct worker_loop {
     ev_async wake;
     ev_timer tick;
     ev_timer drain;
+    ev_timer delay; /* the earliest end of a write delay */
     pthread_t thread;
     uint64_t tick_due_ns; /* when the next tick should run: its lateness is the loop's lag */
     uint64_t second_ms;   /* when the work of every second is due */
@@ -156,6 +157,48 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int events)
     }
 }
 
+/* ---- write delays ---- */
+
+/* Each list is in the order in which its connections are due, because its delay is the same for all. */
+static void on_delay(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)events;
+    struct worker *worker = timer->data;
+    worker->now_ms = clock_monotonic_ms();
+    uint64_t next_ms = UINT64_MAX;
+    for (size_t i = 0; i <= WRITE_DELAY_MS_MAX; i++) {
+        while (!list_is_empty(&worker->delays[i])) {
+            struct connection *connection = container_of(worker->delays[i].next, struct connection, dirty);
+            if (connection->delayed_due_ms > worker->now_ms) {
+                next_ms = connection->delayed_due_ms < next_ms ? connection->delayed_due_ms : next_ms;
+                break;
+            }
+            connection_end_delay(connection);
+        }
+    }
+    if (next_ms != UINT64_MAX) {
+        ev_timer_set(timer, (double)(next_ms - worker->now_ms) / 1000., 0.);
+        ev_timer_start(loop, timer);
+    }
+}
+
+void worker_delay(struct worker *worker, struct connection *connection, uint32_t delay_ms)
+{
+    struct worker_loop *loop = worker->loop;
+    must(delay_ms <= WRITE_DELAY_MS_MAX);
+    connection->delayed_due_ms = worker->now_ms + delay_ms;
+    list_push_back(&worker->delays[delay_ms], &connection->dirty);
+    double wait_s = delay_ms / 1000.;
+    if (!ev_is_active(&loop->delay)) {
+        ev_timer_set(&loop->delay, wait_s, 0.);
+        ev_timer_start(loop->loop, &loop->delay);
+    } else if (wait_s < ev_timer_remaining(loop->loop, &loop->delay)) {
+        ev_timer_stop(loop->loop, &loop->delay);
+        ev_timer_set(&loop->delay, wait_s, 0.);
+        ev_timer_start(loop->loop, &loop->delay);
+    }
+}
+
 /* ---- draining ---- */
 
 enum { DRAIN_SLICE_MS = 100 };
@@ -253,6 +296,8 @@ static void start_watchers(struct worker *worker)
     ev_timer_start(loop->loop, &loop->tick);
     ev_timer_init(&loop->drain, on_drain, 0., 0.);
     loop->drain.data = worker;
+    ev_timer_init(&loop->delay, on_delay, 0., 0.);
+    loop->delay.data = worker;
     loop->tick_due_ns = clock_monotonic_ns() + (uint64_t)TICK_MS * 1000000;
     loop->second_ms = loop->lag_window_ms = worker->now_ms;
 }
@@ -265,6 +310,7 @@ static void end_thread(struct worker *worker)
     must(list_is_empty(&worker->connections));
     ev_timer_stop(loop->loop, &loop->tick);
     ev_timer_stop(loop->loop, &loop->drain);
+    ev_timer_stop(loop->loop, &loop->delay);
     ev_prepare_stop(loop->loop, &loop->prepare);
 }
 
@@ -358,6 +404,9 @@ static struct worker *worker_new(struct server *server, unsigned index)
     list_init(&worker->connections);
     list_init(&worker->dirty);
     list_init(&worker->dead);
+    for (size_t i = 0; i <= WRITE_DELAY_MS_MAX; i++) {
+        list_init(&worker->delays[i]);
+    }
     list_init(&worker->slow);
     list_init(&worker->ended);
     slab_init(&worker->connection_slab, sizeof(struct connection));

@@ -30,6 +30,8 @@
 
 struct token_verifier;
 
+enum { WRITE_DELAY_MS_MAX = 100 }; /* of the namespace option write_delay */
+
 /* What all workers share: made by main before the first starts, constant afterwards but for the atomics. */
 struct server {
     const struct config *config;
@@ -57,7 +59,9 @@ struct worker {
     uint64_t now_ms;         /* monotonic, of this turn */
     struct link connections; /* struct connection.link, in accept order */
     struct link dirty;       /* struct connection.dirty: has frames that were not tried yet */
-    struct link dead;        /* struct connection.dirty: to be closed at the end of the turn */
+    struct link
+        delays[WRITE_DELAY_MS_MAX + 1]; /* by write delay: struct connection.dirty, the earliest first */
+    struct link dead;                   /* struct connection.dirty: to be closed at the end of the turn */
     struct link slow;  /* struct connection.dirty: refused a frame, to be closed at the end of the turn */
     struct link ended; /* struct session.in_ended: closed, and all its ops are back */
     struct slab connection_slab, session_slab;
@@ -78,6 +82,9 @@ struct worker {
 };
 
 enum { TLS_HANDSHAKE_TIMEOUT_S = 5 };
+
+/* Puts a connection on the list of those that are written `delay_ms` from now. */
+void worker_delay(struct worker *worker, struct connection *connection, uint32_t delay_ms);
 
 /* Makes a worker that does not run yet and enters it and its hub into server->workers and server->hubs; all
  * are made before the first starts. */

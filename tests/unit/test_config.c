@@ -437,8 +437,8 @@ static void a_bad_value_is_named_with_its_option_and_range(void **state)
     expect_json_error(
         "{\"channel\": {\"namespaces\": [{\"name\": \"chat\", \"history_size\": 1000001}]}}",
         "'channel.namespaces.chat.history_size' in the configuration is '1000001', must be 0 to 1000000");
-    expect_json_error("{\"channel\": {\"without_namespace\": {\"allowed_delta_types\": [\"xdelta\"]}}}",
-                      "fossil");
+    expect_json_error("{\"channel\": {\"without_namespace\": {\"overflow\": \"drop\"}}}",
+                      "must be disconnect, latest_only");
     expect_json_error("{\"channel\": {\"without_namespace\": {\"channel_regex\": \"(\"}}}",
                       "is no expression");
     expect_json_error("{\"channel\": {\"namespaces\": {}}}", "must be a list");
