@@ -2,11 +2,7 @@
 
 #include "channels/base/hash.h"
 #include "server/cli_tokens.h"
-#if __has_include("server/version.h")
 #include "server/version.h"
-#else
-#define STARLING_VERSION "0.1.0"
-#endif
 
 #include <stdlib.h>
 

@@ -302,8 +302,8 @@ static void check_expression(struct checker *checker, enum config_option_index i
     const struct option_row *row = &config_rows[index];
     struct buf why = {0};
     const char *pattern = *(const char *const *)(const void *)((const char *)checker->config + row->offset);
-    regex_t *regex = regex_from_text(str_from_cstr(pattern), &why);
-    if (regex == NULL) {
+    regex_t *regex = pattern[0] == '\0' ? NULL : regex_from_text(str_from_cstr(pattern), &why);
+    if (regex == NULL && pattern[0] != '\0') {
         ERROR(checker, "'%s' %.*s", row->path, STR_ARG(buf_str(&why)));
     }
     regex_free(regex);

@@ -6,11 +6,7 @@
 #include <cmocka.h>
 
 #include "server/cli.h"
-#if __has_include("server/version.h")
 #include "server/version.h"
-#else
-#define STARLING_VERSION "0.1.0"
-#endif
 
 #include <dirent.h>
 #include <fcntl.h>
