@@ -16,7 +16,7 @@ bool config_format_of(const char *path, enum config_format *out)
 
 bool config_read_file(const char *path, size_t bytes_max, struct buf *out, bool *is_public, struct buf *why)
 {
-    struct stat about;
+    struct stat about = {0};
     const char *reason = NULL;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     if (fd < 0 || fstat(fd, &about) != 0) {
