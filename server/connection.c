@@ -14,8 +14,8 @@ enum {
     GATHER_PIECES = 64,
     PEER_CLOSE_WAIT_MS = 5000,     /* PROTOCOL section 1.1: for the peer's close frame */
     CLOSE_ANSWERED_WAIT_MS = 3000, /* THREATS W15: for our answer to the peer's close frame to go out */
-    LINGER_MS = 2000,              /* HTTP: for the peer to close after our last answer */
-    AGE_CHECK_MS = 1000,           /* how often the age of a blocked queue is looked at */
+    LINGER_MS = 2000,    /* for the peer to close after our last answer, or after a frame that was refused */
+    AGE_CHECK_MS = 1000, /* how often the age of a blocked queue is looked at */
 };
 
 /* Several frames of one connection side by side, so that one send takes them. In a fan-out the next
@@ -227,7 +227,7 @@ static void on_all_sent(struct connection *connection)
     if (connection->state != CONNECTION_CLOSING) {
         return;
     }
-    if (connection->is_websocket) {
+    if (connection->is_websocket && !connection->is_unreadable) {
         if (connection->close_received) {
             connection_drop(connection);
         }
@@ -363,13 +363,16 @@ static void on_websocket_event(struct connection *connection, enum websocket_eve
         return;
     case WEBSOCKET_CLOSE: on_peer_close(connection, event); return;
     case WEBSOCKET_ERROR:
+        /* The stream cannot be followed any more, so no close frame of the peer will be seen. What it still
+           sends is read away for a while: closing with bytes unread would reset the connection, and our close
+           frame might never be read. */
+        connection->is_unreadable = true;
         if (is_open) {
             connection->worker->metrics.websocket_errors_total++;
             connection_close_websocket(connection, event->code, event->payload, false);
+            connection->closing_due_ms = connection->worker->now_ms + LINGER_MS;
+            connection_schedule(connection);
         }
-        /* The stream cannot be followed any more, so no close frame of the peer will be seen: do not wait for
-         * one. */
-        connection->close_received = true;
         return;
     }
 }

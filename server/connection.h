@@ -52,6 +52,7 @@ struct connection {
     bool is_websocket;   /* CLOSING: a WebSocket, so the peer's close frame is awaited */
     bool is_counted;     /* holds a place in the quota of its address and in server.connection_count */
     bool close_received; /* the peer's close frame has come: drop when ours is out */
+    bool is_unreadable;  /* a malformed frame has come: everything after it is read away */
     bool has_shut_write;
     bool is_slow;         /* on worker->slow */
     bool is_delayed;      /* on a list of worker->delays: its frames wait for others */
