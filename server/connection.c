@@ -462,8 +462,7 @@ void connection_close_websocket(struct connection *connection, unsigned code, st
         drop_queue(connection);
     }
     set_state(connection, CONNECTION_CLOSING);
-    connection->pauses &= PAUSE_OUTBOX;
-    connection_resume(connection, PAUSE_OUTBOX);
+    connection_resume(connection, PAUSE_SESSION | PAUSE_OUTBOX); /* the peer's close frame is to be read */
     connection->closing_due_ms =
         connection->worker->now_ms +
         (drops_queue ? connection->worker->config->websocket_write_timeout_ms : (uint64_t)PEER_CLOSE_WAIT_MS);
