@@ -4,7 +4,7 @@
 
 static unsigned status_of(const char *answer)
 {
-    return (unsigned)atoi(answer);
+    return (unsigned)strtoul(answer, NULL, 10);
 }
 
 static void the_key_is_taken_from_three_places_a30(void **state)
