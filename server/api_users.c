@@ -4,7 +4,6 @@
 #include "server/api_call.h"
 #include "server/control.h"
 #include "server/json_span.h"
-#include "server/websocket.h"
 #include "server/worker.h"
 
 /* A close frame carries 125 bytes, two of them the code (RFC 6455 section 5.5). */

@@ -1,6 +1,5 @@
 #include "tests/unit/api_room.h"
 
-#include "channels/base/list.h"
 #include "server/control.h"
 
 /* c1 of ann on worker 0, c2 of ann on worker 1, c3 of bob on worker 1, c4 of nobody on worker 0. */
