@@ -237,6 +237,27 @@ describe('a line that breaks', () => {
     });
 });
 
+describe('a server that forgot', () => {
+    test('a restart that lost the history is said so, and the room goes on', async () => {
+        const room = newRoom();
+        const first = await startServer();
+        const ann = await someone('Ann');
+        await enter(ann, first.origin, room);
+        await say(ann, 'before the restart');
+        await ann.page.locator('.message.settled').waitFor();
+        await first.stop();
+        await ann.page.locator('.banner.warn').waitFor();
+        await say(ann, 'during the restart');
+        const second = await startServer(first.port);
+        await ann.page.locator('.banner-text', { hasText: 'history reloaded' }).waitFor({ timeout: 20_000 });
+        await ann.page.locator('.message.settled .text', { hasText: 'during the restart' }).waitFor();
+        assert.deepEqual(await texts(ann), ['during the restart']);
+        await say(ann, 'after the restart');
+        await ann.page.locator('.message.settled .text', { hasText: 'after the restart' }).waitFor();
+        await second.stop();
+    });
+});
+
 describe('rooms', () => {
     test('what was said elsewhere is counted, in the list and in the title, and survives a reload', async () => {
         const [here, there] = [newRoom(), newRoom()];

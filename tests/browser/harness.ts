@@ -47,15 +47,16 @@ function binary(): string {
     return found;
 }
 
-export async function startServer(): Promise<Server> {
-    const port = await freePort();
+/* `wanted`: the port of a server that has stopped, to take its place. */
+export async function startServer(wanted?: number): Promise<Server> {
+    const port = wanted ?? (await freePort());
     const process_: ChildProcess = spawn(binary(), ['--dev', '--port', String(port)], {
         cwd: repository,
         stdio: process.env.VERBOSE ? 'inherit' : 'ignore',
     });
     const origin = `http://127.0.0.1:${port}`;
     const exited = new Promise<void>((resolve) => process_.once('exit', () => resolve()));
-    await ready(async () => (await fetch(`${origin}/health`)).ok, 'the server answers /health');
+    await ready(async () => (await fetch(origin)).ok, 'the server answers');
     return {
         port,
         origin,

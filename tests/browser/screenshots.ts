@@ -1,10 +1,14 @@
 /* screenshots.ts - every page, light and dark, desktop and phone, into build/screenshots/. For people to look at. */
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
-import { enter, person, repository, say, startBrowser, startServer } from './harness.ts';
+import { enter, person, repository, say, startBrowser, startLine, startServer } from './harness.ts';
 
 const folder = path.join(repository, 'build/screenshots');
-const SIZES = { desktop: { width: 1280, height: 800 }, phone: { width: 390, height: 844 } };
+const SIZES = {
+    desktop: { width: 1280, height: 800 },
+    tablet: { width: 820, height: 1000 },
+    phone: { width: 390, height: 844 },
+};
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 const server = await startServer();
@@ -65,9 +69,19 @@ try {
                 await shoot('chat-help');
                 await linus.page.keyboard.press('Escape');
             }
-            await linus.page.context().setOffline(true);
-            await linus.page.goto(`${server.origin}/chat`).catch(() => undefined);
-            await linus.page.context().setOffline(false);
+            const line = await startLine(server);
+            await enter(linus, line.origin, 'lobby');
+            line.cut();
+            await linus.page.locator('.banner.warn').waitFor();
+            await say(linus, 'is anybody there?');
+            await pause(3_000);
+            await shoot('chat-offline');
+            await say(ada, 'Did you hear that?');
+            await say(ada, 'Linus has gone quiet.');
+            line.mend();
+            await linus.page.locator('.banner.ok').waitFor({ timeout: 20_000 });
+            await shoot('chat-back');
+            await line.close();
 
             await linus.page.goto(`${server.origin}/feed`);
             await pause(6_000);

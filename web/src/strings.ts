@@ -144,6 +144,7 @@ export const strings = {
         rate: 'rate',
         delay: 'delay',
         offset: 'offset',
+        earlier: 'earlier',
         none: 'Nothing yet. Publish something with the line below.',
         logNone: 'Nothing yet. Run the curl line below and watch it appear here.',
         tryTitle: 'Publish into it',

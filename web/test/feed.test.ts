@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { LOG_MAX, newBoard, rateOf, receive, ROWS_MAX, TREND_POINTS, trendPath } from '../src/feed/model.ts';
+import { LOG_MAX, newBoard, rateOf, receive, ROWS_MAX, show, TREND_POINTS, trendPath } from '../src/feed/model.ts';
 
 const NOW = 1_800_000_000_000;
 
@@ -23,6 +23,15 @@ test('what has no known shape is in the log, as it was published', () => {
     strange.forEach((data) => receive(board, 'feed:log', data, undefined, NOW));
     assert.deepEqual(board.log.map((line) => line.text), strange.map((data) => JSON.stringify(data)));
     assert.equal(board.prices.size + board.counters.size, 0);
+});
+
+test('what comes from the history is shown and not counted', () => {
+    const board = newBoard();
+    show(board, 'feed:log', { text: 'old' }, 0);
+    show(board, 'feed:prices', { symbol: 'ACME', price: 1 }, 0);
+    assert.equal(board.log[0]?.time, 0);
+    assert.equal(board.prices.get('ACME')?.value, 1);
+    assert.equal(board.channels.size, 0);
 });
 
 test('rows, lines and points are bounded', () => {

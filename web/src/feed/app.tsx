@@ -105,7 +105,7 @@ function Log(): JSX.Element {
                 <ol class="lines" tabIndex={0} aria-label={strings.feed.log}>
                     {lines.map((line) => (
                         <li key={line.key} class={`line level-${/^(info|warn|error|data)$/.test(line.level) ? line.level : 'info'}`}>
-                            <time>{formatTime(line.time)}</time>
+                            <time>{line.time === 0 ? strings.feed.earlier : formatTime(line.time)}</time>
                             <span class="level">{line.level}</span>
                             <span class="line-channel">{line.channel}</span>
                             <span class="line-text" dir="auto">{line.text}</span>

@@ -28,6 +28,7 @@ export interface LogLine {
     channel: string;
     level: string;
     text: string;
+    /* 0: it comes from the history, which does not say when it was published. */
     time: number;
 }
 
@@ -102,26 +103,33 @@ function track(rows: Map<string, TrackedRow>, label: string, value: number): voi
     }
 }
 
-function addLine(board: Board, channel: string, level: string, text: string, now: number): void {
+function addLine(board: Board, channel: string, level: string, text: string, time: number): void {
     board.lines += 1;
-    board.log.push({ key: String(board.lines), channel, level, text: truncate(text, LOG_CHARACTERS_MAX), time: now });
+    board.log.push({ key: String(board.lines), channel, level, text: truncate(text, LOG_CHARACTERS_MAX), time });
     if (board.log.length > LOG_MAX) {
         board.log.shift();
     }
 }
 
-/* Puts a publication where it belongs by its shape; what has no known shape goes into the log as JSON. */
+/* A live publication: counted, and shown. */
 export function receive(board: Board, channel: string, data: unknown, offset: number | undefined, now: number): void {
+    const sentMs = (data as { t?: unknown } | null)?.t;
+    noteArrival(addChannel(board, channel), offset, sentMs, now);
+    show(board, channel, data, now);
+}
+
+/* Puts a publication where it belongs by its shape; what has no known shape goes into the log as JSON.
+ * `time` is 0 for one from the history. */
+export function show(board: Board, channel: string, data: unknown, time: number): void {
     const fields = (data ?? {}) as Record<string, unknown>;
-    noteArrival(addChannel(board, channel), offset, fields.t, now);
     if (typeof fields.symbol === 'string' && typeof fields.price === 'number' && Number.isFinite(fields.price)) {
         track(board.prices, fields.symbol, fields.price);
     } else if (typeof fields.name === 'string' && typeof fields.value === 'number' && Number.isFinite(fields.value)) {
         track(board.counters, fields.name, fields.value);
     } else if (typeof fields.text === 'string') {
-        addLine(board, channel, typeof fields.level === 'string' ? truncate(fields.level, 12) : 'info', fields.text, now);
+        addLine(board, channel, typeof fields.level === 'string' ? truncate(fields.level, 12) : 'info', fields.text, time);
     } else {
-        addLine(board, channel, 'data', JSON.stringify(data) ?? 'null', now);
+        addLine(board, channel, 'data', JSON.stringify(data) ?? 'null', time);
     }
 }
 

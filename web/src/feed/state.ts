@@ -2,12 +2,14 @@
 import { signal } from '@preact/signals';
 import { createConnection, watchRecovery } from '../shared/connection.ts';
 import { strings } from '../strings.ts';
-import { addChannel, newBoard, receive } from './model.ts';
+import { addChannel, newBoard, receive, show } from './model.ts';
 
 export const CHANNELS = ['feed:prices', 'feed:counters', 'feed:log'];
 const CUT_MS = 10_000;
 const RECOVERIES_KEPT = 12;
 const WATCHED_MAX = 20;
+/* What the board begins with. */
+const HISTORY_COUNT = 100;
 
 export interface RecoveryEntry {
     key: string;
@@ -42,8 +44,29 @@ function subscribe(channel: string): void {
     watched.value = [...watched.value, channel];
     const subscription = connection.client.newSubscription(channel, { recoverable: true, positioned: true });
     let wasSubscribed = false;
+    /* Live publications wait here until the history, which is older, is on the board. */
+    let early: (() => void)[] | null = [];
+    const begin = async (): Promise<void> => {
+        const past = await subscription.history({ limit: HISTORY_COUNT, reverse: true }).catch(() => null);
+        const top = addChannel(board, channel).offset;
+        for (const publication of past?.publications.reverse() ?? []) {
+            /* What was published since the subscription comes live. */
+            if ((publication.offset ?? 0) <= top) {
+                show(board, channel, publication.data, 0);
+            }
+        }
+        early?.forEach((put) => put());
+        early = null;
+        isDirty = true;
+    };
     subscription.on('publication', (publication) => {
-        receive(board, channel, publication.data, publication.offset, Date.now());
+        const now = Date.now();
+        const put = (): void => receive(board, channel, publication.data, publication.offset, now);
+        if (early === null) {
+            put();
+        } else {
+            early.push(put);
+        }
         isDirty = true;
         if (isPaused.value) {
             heldBack.value += 1;
@@ -57,9 +80,10 @@ function subscribe(channel: string): void {
             addChannel(board, channel).offset = context.streamPosition?.offset ?? 0;
             if (wasSubscribed) {
                 note(channel, strings.feed.noRecovery, false);
+            } else {
+                void begin();
             }
             wasSubscribed = true;
-            isDirty = true;
         },
         onRecovered: ({ recovered, from, to }) => {
             connection.noteRecovery(channel, recovered);
