@@ -7,6 +7,7 @@
 #include "channels/base/log.h"
 #include "channels/base/must.h"
 #include "server/connection.h"
+#include "server/control.h"
 #include "server/quota.h"
 #include "server/session_private.h"
 #include "server/users.h"
@@ -210,6 +211,33 @@ static void release_held(struct session *session, struct outbox *held)
     }
 }
 
+static void on_older_ended(void *context, enum status status)
+{
+    (void)context;
+    if (status != STATUS_OK) {
+        log_warn("single_connection_failed", {"reason", log_text(status_message(status))});
+    }
+}
+
+/* With single_connection a user has one connection: the newest ends the others. */
+static void end_older_connections(struct session *session)
+{
+    const struct config *config = session->worker->config;
+    struct str own = session_client(session);
+    bool is_single = config->client_subscribe_to_user_personal_channel_enabled &&
+                     config->client_subscribe_to_user_personal_channel_single_connection;
+    if (is_single && user_name(session->user).len > 0) {
+        control_apply(session->worker,
+                      &(struct control_request){.action = CONTROL_DISCONNECT,
+                                                .user = user_name(session->user),
+                                                .code = DISCONNECT_FORCE_NO_RECONNECT.code,
+                                                .reason = DISCONNECT_FORCE_NO_RECONNECT.reason,
+                                                .whitelist = &own,
+                                                .whitelist_count = 1},
+                      on_older_ended, NULL);
+    }
+}
+
 static void reply_connect(struct session *session)
 {
     struct worker *worker = session->worker;
@@ -252,6 +280,7 @@ static void reply_connect(struct session *session)
     connection_schedule(session->connection);
     log_debug("client_connected", {"client", log_text(session_client(session))},
               {"user", log_text(user_name(session->user))});
+    end_older_connections(session);
     session_go_on(session);
 }
 
