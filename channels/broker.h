@@ -12,6 +12,14 @@
 struct broker;
 
 /* What the broker calls: set by the hub, runs on the broker's own thread, never frees the broker. */
+/* What one worker's broker may keep in memory: strangers choose how many channels they publish to. Over a
+ * bound a request that would need more is refused with STATUS_LIMIT_EXCEEDED, and nothing was stored. 0: no
+ * bound. */
+struct broker_limits {
+    size_t streams_max;         /* channels with history, presence or idempotency keys */
+    uint64_t history_bytes_max; /* of all publications kept */
+};
+
 struct broker_sink {
     void *hub;
     /* Gives `op` back with its status; exactly once for each broker_ops.run(). Takes the op. For OP_SUBSCRIBE
@@ -26,6 +34,7 @@ struct broker_sink {
     bool (*can_deliver)(void *hub, struct str channel);
     /* Number of local subscriptions in the whole process to a channel this worker is home of. */
     uint32_t (*subscriber_count)(void *hub, struct str channel);
+    struct broker_limits limits;
 };
 
 struct broker_ops {

@@ -37,12 +37,14 @@ struct stream {
     char *version_epoch_bytes; /* LIMIT_VERSION_EPOCH_BYTES, owned; NULL until one is used */
     uint64_t used_ms;          /* last use of the position, monotonic */
     uint64_t meta_ttl_ms;      /* how long the position outlives its last use; 0: as long as the process */
+    uint64_t counted_bytes;    /* of its history, in broker_memory.history_bytes */
     size_t name_len;
     char name[];
 };
 
 struct broker_memory {
     struct broker base;
+    uint64_t history_bytes; /* of all streams, as of each one's last settle() */
     struct stream *streams;
     struct heap due;
 };
@@ -75,33 +77,47 @@ static struct stream *stream_find(struct broker_memory *self, struct str channel
     return stream;
 }
 
-/* The channel's stream, made where there is none; NULL without memory. */
-static struct stream *stream_get(struct broker_memory *self, struct str channel)
+/* The channel's stream, made where there is none: NO_MEMORY, or LIMIT_EXCEEDED where there are streams_max.
+ */
+static enum status stream_get(struct broker_memory *self, struct str channel, struct stream **out)
 {
     struct stream *stream = stream_find(self, channel);
+    size_t streams_max = self->base.sink.limits.streams_max;
     if (stream != NULL) {
-        return stream;
+        *out = stream;
+        return STATUS_OK;
+    }
+    if (streams_max > 0 && HASH_COUNT(self->streams) >= streams_max) {
+        return STATUS_LIMIT_EXCEEDED;
     }
     if (!heap_reserve(&self->due, HASH_COUNT(self->streams) + 1)) {
-        return NULL;
+        return STATUS_NO_MEMORY;
     }
     stream = calloc(1, sizeof *stream + channel.len);
     if (stream == NULL) {
-        return NULL;
+        return STATUS_NO_MEMORY;
     }
     memcpy(stream->name, channel.at, channel.len);
     stream->name_len = channel.len;
     HASH_ADD_KEYPTR(hh, self->streams, stream->name, stream->name_len, stream);
     if (!table_added(stream, hh)) {
         free(stream);
-        return NULL;
+        return STATUS_NO_MEMORY;
     }
-    return stream;
+    *out = stream;
+    return STATUS_OK;
+}
+
+static bool history_is_full(const struct broker_memory *self)
+{
+    uint64_t bytes_max = self->base.sink.limits.history_bytes_max;
+    return bytes_max > 0 && self->history_bytes >= bytes_max;
 }
 
 static void stream_free(struct broker_memory *self, struct stream *stream)
 {
     HASH_DEL(self->streams, stream);
+    self->history_bytes -= stream->counted_bytes;
     heap_remove(&self->due, &stream->due);
     history_release(&stream->history);
     presence_release(&stream->presence);
@@ -146,6 +162,8 @@ static uint64_t min_u64(uint64_t a, uint64_t b)
 /* Called after every change: forgets the stream or notes when to look at it again. */
 static void settle(struct broker_memory *self, struct stream *stream, uint64_t now_ms)
 {
+    self->history_bytes += stream->history.bytes - stream->counted_bytes;
+    stream->counted_bytes = stream->history.bytes;
     if (is_forgettable(self, stream, now_ms)) {
         stream_free(self, stream);
         return;
@@ -283,11 +301,15 @@ static enum status publish(struct broker_memory *self, struct op *op, uint64_t n
         op->publish.version_epoch.len > LIMIT_VERSION_EPOCH_BYTES) {
         return STATUS_BAD_REQUEST;
     }
-    struct stream *stream = stream_get(self, op->channel);
-    if (stream == NULL) {
-        return STATUS_NO_MEMORY;
+    if (keeps && history_is_full(self)) {
+        return STATUS_LIMIT_EXCEEDED;
     }
-    enum status status = publish_in_stream(self, stream, op, keeps, now_ms);
+    struct stream *stream;
+    enum status status = stream_get(self, op->channel, &stream);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    status = publish_in_stream(self, stream, op, keeps, now_ms);
     settle(self, stream, now_ms);
     return status;
 }
@@ -360,11 +382,12 @@ static enum status subscribe(struct broker_memory *self, struct op *op, uint64_t
     if (!uses_history(op) && !op->subscribe.with_presence) {
         return is_refused(op) ? STATUS_UNRECOVERABLE_POSITION : STATUS_OK;
     }
-    struct stream *stream = stream_get(self, op->channel);
-    if (stream == NULL) {
-        return STATUS_NO_MEMORY;
+    struct stream *stream;
+    enum status status = stream_get(self, op->channel, &stream);
+    if (status != STATUS_OK) {
+        return status;
     }
-    enum status status = subscribe_in_stream(stream, op, now_ms);
+    status = subscribe_in_stream(stream, op, now_ms);
     settle(self, stream, now_ms);
     return status;
 }
@@ -432,9 +455,10 @@ static void run_presence(struct broker_memory *self, struct op *op)
 
 static enum status history(struct broker_memory *self, struct op *op, uint64_t now_ms)
 {
-    struct stream *stream = stream_get(self, op->channel);
-    if (stream == NULL) {
-        return STATUS_NO_MEMORY;
+    struct stream *stream;
+    enum status status = stream_get(self, op->channel, &stream);
+    if (status != STATUS_OK) {
+        return status;
     }
     use_history(stream, op->options, now_ms);
     struct history_query query = {
@@ -445,7 +469,7 @@ static enum status history(struct broker_memory *self, struct op *op, uint64_t n
         .since = op->history.since,
     };
     struct history_answer answer;
-    enum status status = history_read(&stream->history, &query, &answer);
+    status = history_read(&stream->history, &query, &answer);
     if (status == STATUS_OK) {
         op->messages = answer.messages;
         op->message_count = answer.count;

@@ -70,7 +70,9 @@ static void ring_shrink(struct history *history)
 
 static void drop_oldest(struct history *history)
 {
-    message_unref(entry_at(history, 0)->message);
+    struct message *oldest = entry_at(history, 0)->message;
+    history->bytes -= message_bytes(oldest);
+    message_unref(oldest);
     history->first = (uint32_t)(((uint64_t)history->first + 1) % history->capacity);
     history->count--;
 }
@@ -98,6 +100,7 @@ void history_append(struct history *history, struct message *message, uint32_t s
     history->top_offset++;
     message_set_position(message, history->top_offset, history_epoch(history));
     history->count++;
+    history->bytes += message_bytes(message);
     *entry_at(history, history->count - 1) =
         (struct history_entry){.message = message_ref(message), .expires_ms = expires_ms};
 }

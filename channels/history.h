@@ -26,6 +26,7 @@ struct history {
     uint64_t top_offset; /* 0 before the first publication */
     struct history_entry *ring;
     uint32_t capacity, first, count;
+    uint64_t bytes; /* memory of the messages in the ring */
 };
 
 struct history_query {

@@ -478,6 +478,7 @@ struct hub *hub_new(const struct hub_options *options)
         .deliver = on_deliver,
         .can_deliver = can_deliver,
         .subscriber_count = subscriber_count,
+        .limits = options->broker_limits,
     });
     if (hub->broker == NULL) {
         free(hub);

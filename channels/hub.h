@@ -91,6 +91,7 @@ struct hub_options {
     void (*wake)(void *owner);
     /* Encodes a message for one kind of transport. Returns owned with one reference, NULL without memory. */
     struct frame *(*encode)(enum frame_kind kind, const struct message *message);
+    struct broker_limits broker_limits; /* of this worker's broker */
     struct broker *(*broker_new)(const struct broker_sink *sink);
 };
 

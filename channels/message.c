@@ -75,3 +75,8 @@ void message_unref(struct message *message)
         free(message);
     }
 }
+
+size_t message_bytes(const struct message *message)
+{
+    return sizeof *message + message->channel.len + message->data.len + message->info.len + message->tags.len;
+}

@@ -44,6 +44,9 @@ struct message_parts {
     struct str channel, data, info, tags;
 };
 
+/* Memory that a message takes. */
+size_t message_bytes(const struct message *message);
+
 /* Returns owned, with one reference; NULL without memory. */
 struct message *message_new(const struct message_parts *parts);
 

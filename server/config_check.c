@@ -85,6 +85,11 @@ static bool compute(struct config *config)
         config->limits_outbox_total = quarter < 16 * CONFIG_MIB ? 16 * CONFIG_MIB : quarter;
         config->origins[CONFIG_INDEX_limits_outbox_total] = ORIGIN_COMPUTED;
     }
+    if (config->limits_history_total == 0) {
+        uint64_t quarter = memory_bytes() / 4;
+        config->limits_history_total = quarter < 16 * CONFIG_MIB ? 16 * CONFIG_MIB : quarter;
+        config->origins[CONFIG_INDEX_limits_history_total] = ORIGIN_COMPUTED;
+    }
     return config->node_name[0] != '\0' || compute_node_name(config);
 }
 

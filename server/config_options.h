@@ -117,7 +117,7 @@
     X(limits_http_request_line_size,   "limits.http_request_line_size",   bytes,   "8KiB",   256, 1 * CONFIG_MIB, "bytes of a request line") \
     X(limits_http_header_size,         "limits.http_header_size",         bytes,   "8KiB",   256, 1 * CONFIG_MIB, "bytes of one header line") \
     X(limits_http_headers_size,        "limits.http_headers_size",        bytes,   "16KiB",  1 * CONFIG_KIB, 4 * CONFIG_MIB, "bytes of all header lines") \
-    X(limits_http_header_count,        "limits.http_header_count",        uint,    "64",     8, 1024,  "header lines") \
+    X(limits_http_header_count,        "limits.http_header_count",        uint,    "64",     8, 64,  "header lines") \
     X(limits_http_body_size,           "limits.http_body_size",           bytes,   "1MiB",   1 * CONFIG_KIB, 256 * CONFIG_MIB, "bytes of an API call's body") \
     X(limits_http_small_body_size,     "limits.http_small_body_size",     bytes,   "64KiB",  1 * CONFIG_KIB, 16 * CONFIG_MIB, "bytes of every other body") \
     X(limits_ws_fragments,             "limits.ws_fragments",             uint,    "1024",   1, 1000000, "fragments of one message") \
@@ -136,6 +136,8 @@
     X(limits_outbox_stall_ms,          "limits.outbox_stall",             ms,      "10s",    100, CONFIG_HOUR, "time in which a reader must take at least one byte") \
     X(limits_outbox_age_ms,            "limits.outbox_age",               ms,      "30s",    100, CONFIG_HOUR, "age of the oldest frame waiting for a reader") \
     X(limits_outbox_total,             "limits.outbox_total",             bytes,   "0",      0, 1024 * CONFIG_GIB, "bytes queued for all connections; 0 = a quarter of the memory") \
+    X(limits_streams_max,              "limits.streams_max",              uint,    "1000000", 1, 1000000000, "channels that history, presence or idempotency keys are kept for") \
+    X(limits_history_total,            "limits.history_total",            bytes,   "0",      0, 1024 * CONFIG_GIB, "bytes of all publications in history; 0 = a quarter of the memory") \
     X(limits_mailbox_size,             "limits.mailbox_size",             uint,    "65536",  64, 16777216, "messages waiting for one worker") \
     X(limits_accepts_per_turn,         "limits.accepts_per_turn",         uint,    "64",     1, 65535, "connections a worker accepts before it looks at others") \
     X(limits_presence_answer_max,      "limits.presence_answer_max",      uint,    "1000",   1, 1000000, "clients in one presence answer") \

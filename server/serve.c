@@ -17,7 +17,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
-#include <sys/sysinfo.h>
 #include <unistd.h>
 
 enum {
@@ -74,12 +73,6 @@ static void raise_descriptor_limit(const struct config *config)
     }
 }
 
-static uint64_t memory_bytes(void)
-{
-    struct sysinfo info;
-    return sysinfo(&info) == 0 ? (uint64_t)info.totalram * info.mem_unit : (uint64_t)1 << 30;
-}
-
 static bool open_verifier(struct token_verifier **out, const struct config *config, bool for_subscription)
 {
     struct token_settings settings;
@@ -115,9 +108,7 @@ static bool prepare(struct serving *serving)
     server->connection_tokens = serving->connection_tokens;
     server->subscription_tokens = serving->subscription_tokens;
     server->started_monotonic_ms = clock_monotonic_ms();
-    uint64_t outbox_total =
-        config->limits_outbox_total > 0 ? config->limits_outbox_total : memory_bytes() / 4;
-    server->outbox_total_max = outbox_total / server->worker_count;
+    server->outbox_total_max = config->limits_outbox_total / server->worker_count;
     random_uuid(server->node_id);
     server->workers = calloc(server->worker_count, sizeof(struct worker *));
     server->hubs = calloc(server->worker_count, sizeof(struct hub *));

@@ -441,6 +441,8 @@ static struct worker *worker_new(struct server *server, unsigned index)
         .owner = worker,
         .wake = worker_wake,
         .encode = transport_encode,
+        .broker_limits = {.streams_max = server->config->limits_streams_max / server->worker_count + 1,
+                          .history_bytes_max = server->config->limits_history_total / server->worker_count},
         .broker_new = broker_memory_new,
     };
     worker->hub = hub_new(&options);

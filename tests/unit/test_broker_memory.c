@@ -62,7 +62,7 @@ static uint32_t subscriber_count(void *context, struct str channel)
     return ((struct desk *)context)->subscriber_count;
 }
 
-static void desk_open(struct desk *desk)
+static void desk_open_limited(struct desk *desk, struct broker_limits limits)
 {
     clock_set_for_test(START_MS, START_MS);
     *desk = (struct desk){.options = {.history_size = 5,
@@ -73,8 +73,14 @@ static void desk_open(struct desk *desk)
                                                            .finish = on_finish,
                                                            .deliver = on_deliver,
                                                            .can_deliver = can_deliver,
-                                                           .subscriber_count = subscriber_count});
+                                                           .subscriber_count = subscriber_count,
+                                                           .limits = limits});
     assert_non_null(desk->broker);
+}
+
+static void desk_open(struct desk *desk)
+{
+    desk_open_limited(desk, (struct broker_limits){0});
 }
 
 static void desk_close(struct desk *desk)
@@ -622,9 +628,42 @@ static void without_memory_a_subscribe_leaves_no_trace(void **state)
     }
 }
 
+static void channels_beyond_the_limit_are_refused_and_those_that_exist_go_on(void **state)
+{
+    struct desk desk;
+    (void)state;
+    desk_open_limited(&desk, (struct broker_limits){.streams_max = 2});
+    assert_int_equal(publish(&desk, "one", (struct publish_wish){0})->status, STATUS_OK);
+    assert_int_equal(publish(&desk, "two", (struct publish_wish){0})->status, STATUS_OK);
+    expect_events(&desk, desk.events);
+    assert_int_equal(publish(&desk, "three", (struct publish_wish){0})->status, STATUS_LIMIT_EXCEEDED);
+    assert_int_equal(publish(&desk, "two", (struct publish_wish){0})->status, STATUS_OK);
+    move_clock(&desk, 2 * HOUR_MS);
+    assert_int_equal(publish(&desk, "three", (struct publish_wish){0})->status, STATUS_OK);
+    desk_close(&desk);
+}
+
+static void history_over_its_bytes_refuses_what_it_would_have_to_keep_until_something_expires(void **state)
+{
+    struct desk desk;
+    (void)state;
+    desk_open_limited(&desk, (struct broker_limits){.history_bytes_max = 1});
+    assert_int_equal(publish(&desk, "one", (struct publish_wish){0})->status, STATUS_OK);
+    assert_int_equal(publish(&desk, "one", (struct publish_wish){0})->status, STATUS_LIMIT_EXCEEDED);
+    assert_int_equal(publish(&desk, "two", (struct publish_wish){0})->status, STATUS_LIMIT_EXCEEDED);
+    assert_int_equal(publish(&desk, "two", (struct publish_wish){.skip_history = true})->status, STATUS_OK);
+    move_clock(&desk, MINUTE_MS + 1000);
+    struct op *op = publish(&desk, "one", (struct publish_wish){0});
+    assert_int_equal(op->status, STATUS_OK);
+    assert_int_equal(op->top.offset, 2);
+    desk_close(&desk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(channels_beyond_the_limit_are_refused_and_those_that_exist_go_on),
+        cmocka_unit_test(history_over_its_bytes_refuses_what_it_would_have_to_keep_until_something_expires),
         cmocka_unit_test(a_publication_gets_its_place_and_goes_out),
         cmocka_unit_test(a_channel_without_history_has_no_position),
         cmocka_unit_test(skip_history_delivers_without_a_place),
