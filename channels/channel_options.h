@@ -56,10 +56,17 @@ enum overflow_policy { OVERFLOW_DISCONNECT, OVERFLOW_LATEST_ONLY };
     X(allow_history_for_anonymous,   "allow_history_for_anonymous",   boolean,       "false",    0, 1, "anonymous clients count as users for the allow_history options") \
     X(allow_user_limited_channels,   "allow_user_limited_channels",   boolean,       "false",    0, 1, "names like dialog#42,43 admit the listed users") \
     X(channel_regex,                 "channel_regex",                 regex,         "",         0, 0, "POSIX extended expression for the name after the namespace; also admits UTF-8") \
-    X(publication_data_format,       "publication_data_format",       data_format,   "",         0, 3, "check of published data; empty = channel.publication_data_format")
+    X(publication_data_format,       "publication_data_format",       data_format,   "",         0, 3, "check of published data; empty = channel.publication_data_format") \
+    X(subscribe_proxy_enabled,       "subscribe_proxy_enabled",       boolean,       "false",    0, 1, "ask a proxy who may subscribe without a token") \
+    X(subscribe_proxy_name,          "subscribe_proxy_name",          text,          "default",  0, 0, "which: a name of proxies, or default = channel.proxy.subscribe") \
+    X(publish_proxy_enabled,         "publish_proxy_enabled",         boolean,       "false",    0, 1, "ask a proxy about publications of clients") \
+    X(publish_proxy_name,            "publish_proxy_name",            text,          "default",  0, 0, "which: a name of proxies, or default = channel.proxy.publish") \
+    X(sub_refresh_proxy_enabled,     "sub_refresh_proxy_enabled",     boolean,       "false",    0, 1, "ask a proxy when a subscription without a token expires") \
+    X(sub_refresh_proxy_name,        "sub_refresh_proxy_name",        text,          "default",  0, 0, "which: a name of proxies, or default = channel.proxy.sub_refresh")
 /* clang-format on */
 
-/* The C type of each row type. A regex is NULL where none is set. */
+/* The C type of each row type. A regex is NULL where none is set; texts never are, once the options come from
+ * a configuration. */
 #define CHANNEL_FIELD_boolean bool
 #define CHANNEL_FIELD_uint uint32_t
 #define CHANNEL_FIELD_ms uint64_t
@@ -67,6 +74,7 @@ enum overflow_policy { OVERFLOW_DISCONNECT, OVERFLOW_LATEST_ONLY };
 #define CHANNEL_FIELD_data_format enum data_format
 #define CHANNEL_FIELD_overflow_policy enum overflow_policy
 #define CHANNEL_FIELD_regex regex_t *
+#define CHANNEL_FIELD_text const char *
 
 struct channel_options {
     struct str name; /* of the namespace; empty for channels without one */

@@ -1,6 +1,7 @@
 #include "server/config.h"
 
 #include "server/config_internal.h"
+#include "server/config_objects.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -137,6 +138,7 @@ void config_free(struct config *config)
         option_release(&config_rows[i], config);
     }
     config_clear_namespaces(config);
+    object_lists_release(config);
     free_options(&config->channels.without_namespace);
     free(config);
 }

@@ -35,6 +35,20 @@ struct str_list {
     size_t count;
 };
 
+/* What a client gets when a proxy's backend answers with this HTTP status. */
+struct proxy_transform {
+    unsigned status;
+    bool is_disconnect; /* else an error reply */
+    bool is_temporary;  /* of an error */
+    unsigned code;
+    const char *text; /* message or reason */
+};
+
+struct proxy_transforms {
+    struct proxy_transform *at;
+    size_t count;
+};
+
 /* The C type of each row type. Texts are never NULL: an empty option is "". */
 #define CONFIG_FIELD_boolean bool
 #define CONFIG_FIELD_uint uint32_t
@@ -45,6 +59,8 @@ struct str_list {
 #define CONFIG_FIELD_secret const char *
 #define CONFIG_FIELD_list struct str_list
 #define CONFIG_FIELD_letter char
+#define CONFIG_FIELD_headers struct str_list /* "Name: value" */
+#define CONFIG_FIELD_transforms struct proxy_transforms
 #define CONFIG_FIELD_log_level enum log_level
 #define CONFIG_FIELD_log_format enum config_log_format
 #define CONFIG_FIELD_engine_type enum config_engine
@@ -67,6 +83,20 @@ enum config_origin {
     ORIGIN_COMPUTED
 };
 
+#define CONFIG_FIELD(field, path, type, value, min, max, meaning) CONFIG_FIELD_##type field;
+/* One proxy object: an entry of `proxies`, or what config_proxy() makes of the options of an event. */
+struct proxy_options {
+    CONFIG_NAME_OPTION(CONFIG_FIELD)
+    CONFIG_PROXY_OPTIONS(CONFIG_FIELD, , )
+};
+
+/* An entry of rpc.namespaces. */
+struct rpc_options {
+    CONFIG_NAME_OPTION(CONFIG_FIELD)
+    CONFIG_RPC_OPTIONS(CONFIG_FIELD, , )
+};
+#undef CONFIG_FIELD
+
 struct config {
 #define CONFIG_FIELD(field, path, type, value, min, max, meaning) CONFIG_FIELD_##type field;
     CONFIG_OPTIONS(CONFIG_FIELD)
@@ -77,7 +107,30 @@ struct config {
         origins[CONFIG_OPTION_COUNT]; /* enum config_origin of each option, by config_option_index */
     enum config_origin namespaces_origin;
     enum config_origin without_namespace_origin;
+    /* Lists of named objects (config_objects.h). */
+    struct proxy_options *proxies;
+    struct rpc_options *rpc_namespaces;
+    size_t proxy_count, rpc_namespace_count;
+    enum config_origin proxies_origin, rpc_namespaces_origin;
 };
+
+/* What the event proxy is asked about (SERVER_API section 6). */
+enum proxy_event {
+    PROXY_CONNECT,
+    PROXY_REFRESH,
+    PROXY_SUBSCRIBE,
+    PROXY_PUBLISH,
+    PROXY_RPC,
+    PROXY_SUB_REFRESH,
+    PROXY_EVENT_COUNT
+};
+
+/* The event's own object, which "default" stands for; its texts are the configuration's. `name` is its path.
+ */
+struct proxy_options config_proxy(const struct config *config, enum proxy_event event);
+
+/* The entry of `proxies` with that name; NULL: there is none. */
+const struct proxy_options *config_find_proxy(const struct config *config, const char *name);
 
 /* One flag, already split: --client.ping_interval=25s. */
 struct config_flag {

@@ -342,8 +342,10 @@ static void check_tokens(struct checker *checker)
     if (!config->client_subscription_token_enabled && has_subscription_key) {
         WARN(checker, "keys in client.subscription_token do nothing until it is enabled");
     }
-    if (!has_key && !config->client_insecure && !config->client_allow_anonymous_connect_without_token) {
-        WARN(checker, "no client can connect: set a key in client.token, or allow anonymous users");
+    if (!has_key && !config->client_insecure && !config->client_allow_anonymous_connect_without_token &&
+        !config->client_proxy_connect_enabled) {
+        WARN(checker, "no client can connect: set a key in client.token, enable client.proxy.connect, "
+                      "or allow anonymous users");
     }
 }
 
@@ -465,6 +467,7 @@ bool config_finish(struct config *config, const struct config_source *source, bo
     check_tokens(&checker);
     check_openness(&checker);
     check_paths(&checker);
+    config_check_proxies(config, report);
     check_relations(&checker);
     return true;
 }

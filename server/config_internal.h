@@ -43,6 +43,9 @@ void config_note(struct config_report *report, enum config_note_kind kind, const
 /* Appends a namespace with the defaults; NULL: no memory. The array may move: earlier pointers are stale. */
 struct channel_options *config_add_namespace(struct config *config, struct str name);
 
+/* Checks the proxy objects and that what is named exists (config_proxy.c). */
+void config_check_proxies(const struct config *config, struct config_report *report);
+
 /* Frees the namespaces, not those without. */
 void config_clear_namespaces(struct config *config);
 

@@ -7,8 +7,9 @@
  * ours (THREATS section 0).
  *
  * Types: boolean; uint; ms (text like 25s, 1h30m, 500ms); bytes (a number or 64KiB, 1MiB, 2GiB); unix_time
- * (seconds); text; secret (text that is never printed); list (of texts); letter (one character or none); the
- * rest are names of enums in config.h.
+ * (seconds); text; secret (text that is never printed); list (of texts); letter (one character or none);
+ * headers (a JSON object of texts); transforms (a JSON list, config_maps.h); the rest are names of enums in
+ * config.h.
  */
 #ifndef STARLING_SERVER_CONFIG_OPTIONS_H
 #define STARLING_SERVER_CONFIG_OPTIONS_H
@@ -52,6 +53,43 @@
     X(field##_issuer,                              path ".issuer",                              text,      "",    0, 0, "what iss must be; empty = anything") \
     X(field##_issuer_regex,                        path ".issuer_regex",                        text,      "",    0, 0, "POSIX extended expression that iss must match; empty = anything") \
     X(field##_user_id_claim,                       path ".user_id_claim",                       text,      "",    0, 0, "claim that holds the user; empty = sub")
+
+/* One object that says how a backend is asked (SERVER_API section 6.11): as it stands in client.proxy, channel.proxy and
+ * rpc.proxy, and without `field` and `path` as an entry of `proxies`. */
+#define CONFIG_PROXY_OPTIONS(X, field, path)                                                                           \
+    X(field##endpoint,                  path "endpoint",                  text,    "",       0, 0,     "URL that is asked, http or https") \
+    X(field##timeout_ms,                path "timeout",                   ms,      "1s",     10, 5 * CONFIG_MINUTE, "longest a request may take, waiting for a free place included") \
+    X(field##http_headers,              path "http_headers",              list,    "",       0, 0,     "headers of the client's HTTP request that are passed on; empty = none") \
+    X(field##emulated_headers,          path "emulated_headers",          list,    "",       0, 0,     "headers that clients may send in connect commands and that are passed on; empty = none") \
+    X(field##include_connection_meta,   path "include_connection_meta",   boolean, "false",  0, 1,     "pass the connection's meta on") \
+    X(field##tls_server_ca,             path "http.tls.server_ca_pem",    text,    "",       0, 0,     "authorities to trust: file path, PEM text or base64 of it; empty = the system's") \
+    X(field##static_headers,            path "http.static_headers",       headers, "",       0, 0,     "headers of every request; values are never printed") \
+    X(field##transforms,                path "http.status_to_code_transforms", transforms, "", 0, 0,   "what clients get for an HTTP status other than 200: [{status_code, to_error or to_disconnect}]")
+
+#define CONFIG_ENABLED_PROXY_OPTIONS(X, field, path, event)                                                            \
+    X(field##enabled,                   path "enabled",                   boolean, "false",  0, 1,     event)         \
+    CONFIG_PROXY_OPTIONS(X, field, path)
+
+/* Who answers RPC methods: of rpc.without_namespace, and of an entry of rpc.namespaces. */
+#define CONFIG_RPC_OPTIONS(X, field, path)                                                                             \
+    X(field##proxy_enabled,             path "proxy_enabled",             boolean, "false",  0, 1,     "ask a proxy") \
+    X(field##proxy_name,                path "proxy_name",                text,    "default", 0, 0,    "which: a name of proxies, or default = rpc.proxy")
+
+/* What has a name in a list: entries of `proxies` and `rpc.namespaces`. */
+#define CONFIG_NAME_OPTION(X)                                                                                          \
+    X(name,                             "name",                           text,    "",       0, 0,     "what other options call it")
+
+#define CONFIG_OPTIONS_PROXY(X)                                                                                        \
+    CONFIG_ENABLED_PROXY_OPTIONS(X, client_proxy_connect_, "client.proxy.connect.", "ask when a client connects without a token") \
+    CONFIG_ENABLED_PROXY_OPTIONS(X, client_proxy_refresh_, "client.proxy.refresh.", "ask when a connection that the connect proxy accepted expires") \
+    CONFIG_PROXY_OPTIONS(X, channel_proxy_subscribe_, "channel.proxy.subscribe.")                                      \
+    CONFIG_PROXY_OPTIONS(X, channel_proxy_publish_, "channel.proxy.publish.")                                          \
+    CONFIG_PROXY_OPTIONS(X, channel_proxy_sub_refresh_, "channel.proxy.sub_refresh.")                                  \
+    CONFIG_PROXY_OPTIONS(X, rpc_proxy_, "rpc.proxy.")                                                                  \
+    CONFIG_RPC_OPTIONS(X, rpc_without_namespace_, "rpc.without_namespace.")                                            \
+    X(rpc_namespace_boundary,          "rpc.namespace_boundary",          letter,  ":",      0, 0,     "ends the namespace in a method; empty = no namespaces") \
+    X(rpc_ping_enabled,                "rpc.ping.enabled",                boolean, "false",  0, 1,     "answer the method rpc.ping.method with {}") \
+    X(rpc_ping_method,                 "rpc.ping.method",                 text,    "ping",   0, 0,     "see rpc.ping.enabled")
 
 #define CONFIG_OPTIONS_CLIENT(X)                                                                                       \
     X(client_allowed_origins,          "client.allowed_origins",          list,    "",       0, 0,     "origins that browsers may connect from, * matches any run; empty = the server's own only") \
@@ -147,6 +185,7 @@
     CONFIG_OPTIONS_SERVER(X)    \
     CONFIG_OPTIONS_CLIENT(X)    \
     CONFIG_OPTIONS_CHANNEL(X)   \
+    CONFIG_OPTIONS_PROXY(X)     \
     CONFIG_OPTIONS_ENDPOINTS(X) \
     CONFIG_OPTIONS_LIMITS(X)
 /* clang-format on */

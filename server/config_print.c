@@ -1,4 +1,5 @@
 #include "server/config_internal.h"
+#include "server/config_objects.h"
 
 static const char *const origin_names[] = {"default", "file", "environment", "flag", "--dev", "computed"};
 
@@ -50,6 +51,7 @@ void config_print(const struct config *config, FILE *out)
     for (size_t i = 0; i < config->channels.namespace_count; i++) {
         print_options(out, &config->channels.namespaces[i], config->namespaces_origin);
     }
+    object_lists_print(config, print_line, out);
     buf_release(&value);
 }
 
@@ -100,4 +102,9 @@ void config_print_markdown(FILE *out)
     }
     (void)fprintf(out, "### channel.without_namespace, and each of channel.namespaces beside its name\n\n");
     print_rows(out, channel_option_rows, CHANNEL_OPTION_COUNT, (struct str){0});
+    for (size_t i = 0; i < object_list_count; i++) {
+        const struct object_list *list = object_list_at(i);
+        (void)fprintf(out, "### each of %s\n\n", list->path);
+        print_rows(out, list->rows, list->row_count, (struct str){0});
+    }
 }

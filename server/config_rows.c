@@ -21,12 +21,14 @@ const struct option_row channel_option_rows[CHANNEL_OPTION_COUNT] = {
 static const char *const unsupported_paths[] = {
     "admin",
     "broker",
-    "channel.proxy",
+    "channel.proxy.map_publish",
+    "channel.proxy.map_remove",
+    "channel.proxy.shared_poll_refresh",
+    "channel.proxy.subscribe_stream",
     "client.channel_position_max_time_lag",
     "client.concurrency",
     "client.connect_code_to_unidirectional_disconnect",
     "client.insecure_skip_token_signature_verify",
-    "client.proxy",
     "client.subscription_token.insecure_skip_jwks_endpoint_safety_check",
     "client.subscription_token.jwks_public_endpoint",
     "client.token.insecure_skip_jwks_endpoint_safety_check",
@@ -55,9 +57,7 @@ static const char *const unsupported_paths[] = {
     "prometheus.instrument_http_handlers",
     "prometheus.native_histograms",
     "prometheus.recovered_publications_histogram",
-    "proxies",
     "redis",
-    "rpc",
     "shared_poll",
     "sse",
     "swagger",
@@ -83,17 +83,33 @@ static const char *const unsupported_channel_options[] = {
     "map",
     "map_clients_presence_channel_prefix",
     "map_users_presence_channel_prefix",
-    "publish_proxy_enabled",
-    "publish_proxy_name",
     "shared_poll",
-    "sub_refresh_proxy_enabled",
-    "sub_refresh_proxy_name",
-    "subscribe_proxy_enabled",
-    "subscribe_proxy_name",
     "subscribe_stream_proxy_bidirectional",
     "subscribe_stream_proxy_enabled",
     "subscribe_stream_proxy_name",
     "subscription_type",
+};
+
+/* What proxy objects of Centrifugo have besides, wherever one stands. */
+static const char *const unsupported_proxy_options[] = {
+    "binary_encoding",
+    "grpc",
+    "grpc_metadata",
+    "http.tls.cert_pem",
+    "http.tls.client_ca_pem",
+    "http.tls.enabled",
+    "http.tls.insecure_skip_verify",
+    "http.tls.key_pem",
+    "http.tls.server_name",
+};
+static const char *const proxy_objects[] = {
+    "client.proxy.connect.",
+    "client.proxy.refresh.",
+    "channel.proxy.subscribe.",
+    "channel.proxy.publish.",
+    "channel.proxy.sub_refresh.",
+    "rpc.proxy.",
+    "proxies.",
 };
 
 static const struct option_row *find(const struct option_row *rows, size_t count, struct str path)
@@ -123,8 +139,24 @@ static bool covers(const char *section, struct str path)
     return str_starts_with(path, name) && (path.len == name.len || path.at[name.len] == '.');
 }
 
+static bool is_unsupported_in_proxy(struct str key)
+{
+    for (size_t i = 0; i < sizeof unsupported_proxy_options / sizeof unsupported_proxy_options[0]; i++) {
+        if (covers(unsupported_proxy_options[i], key)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool config_is_unsupported(struct str path)
 {
+    for (size_t i = 0; i < sizeof proxy_objects / sizeof proxy_objects[0]; i++) {
+        struct str object = str_from_cstr(proxy_objects[i]);
+        if (str_starts_with(path, object) && is_unsupported_in_proxy(str_skip(path, object.len))) {
+            return true;
+        }
+    }
     for (size_t i = 0; i < sizeof unsupported_paths / sizeof unsupported_paths[0]; i++) {
         if (covers(unsupported_paths[i], path)) {
             return true;

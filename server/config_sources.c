@@ -1,5 +1,6 @@
 #include "server/config_file.h"
 #include "server/config_internal.h"
+#include "server/config_objects.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -173,6 +174,23 @@ static void load_namespaces(struct loader *loader, const json_t *list, enum conf
 
 static void load_object(struct loader *loader, const json_t *object, struct str path);
 
+static void load_list(struct loader *loader, const struct object_list *list, const json_t *value)
+{
+    if (object_list_load(list, loader->config, value, ORIGIN_FILE, loader->file_label, loader->report) !=
+        STATUS_OK) {
+        loader->is_out_of_memory = true;
+    }
+}
+
+static void load_list_text(struct loader *loader, const struct object_list *list, struct str text,
+                           enum config_origin origin)
+{
+    if (object_list_load_text(list, loader->config, text, origin, loader->file_label, loader->report) !=
+        STATUS_OK) {
+        loader->is_out_of_memory = true;
+    }
+}
+
 static void load_member(struct loader *loader, struct str path, const json_t *value)
 {
     const struct option_row *row = config_row_find(path);
@@ -182,6 +200,8 @@ static void load_member(struct loader *loader, struct str path, const json_t *va
         set_json(loader, row, loader->config, value, ORIGIN_FILE, buf_str(&subject));
     } else if (str_is(path, "channel.namespaces")) {
         load_namespaces(loader, value, ORIGIN_FILE);
+    } else if (object_list_find(path) != NULL) {
+        load_list(loader, object_list_find(path), value);
     } else if (str_is(path, "channel.without_namespace") && json_is_object(value)) {
         load_options_object(loader, value, &loader->config->channels.without_namespace, path, ORIGIN_FILE);
     } else if (config_is_section(path) && json_is_object(value)) {
@@ -385,7 +405,9 @@ static void load_variable(struct loader *loader, struct str name, struct str val
     }
     struct buf subject = {0};
     buf_printf(&subject, "STARLING_%.*s", STR_ARG(name));
-    if (row == NULL) {
+    if (row == NULL && object_list_find_variable(name) != NULL) {
+        load_list_text(loader, object_list_find_variable(name), value, ORIGIN_ENVIRONMENT);
+    } else if (row == NULL) {
         note_unknown_variable(loader, name);
     } else if (is_file) {
         set_from_file(loader, row, base, value, buf_str(&subject));
@@ -477,6 +499,8 @@ static void load_flag(struct loader *loader, const struct config_flag *flag)
         set_text(loader, row, base, value, ORIGIN_FLAG, buf_str(&subject));
     } else if (str_is(flag->path, "channel.namespaces") && flag->value.at != NULL) {
         load_namespaces_text(loader, flag->value, ORIGIN_FLAG);
+    } else if (object_list_find(flag->path) != NULL && flag->value.at != NULL) {
+        load_list_text(loader, object_list_find(flag->path), flag->value, ORIGIN_FLAG);
     } else {
         /* An error: a flag is typed for this very run, so it must mean something. */
         note_unknown(loader, &(struct unknown){.kind = CONFIG_NOTE_ERROR,

@@ -1,6 +1,7 @@
 #include "server/config_value.h"
 
 #include "channels/base/must.h"
+#include "server/config_maps.h"
 #include "server/config_text.h"
 
 #include <ctype.h>
@@ -40,7 +41,9 @@ static const char *const *names_of(enum value_type type)
     case VALUE_secret:
     case VALUE_list:
     case VALUE_letter:
-    case VALUE_regex: break;
+    case VALUE_regex:
+    case VALUE_headers:
+    case VALUE_transforms: break;
     }
     return NULL;
 }
@@ -102,6 +105,8 @@ void option_print_range(const struct option_row *row, struct buf *out)
     case VALUE_secret:
     case VALUE_list:
     case VALUE_regex: return;
+    case VALUE_headers: buf_append_lit(out, "an object of texts"); return;
+    case VALUE_transforms: buf_append_lit(out, "a list of objects"); return;
     }
 }
 
@@ -125,6 +130,16 @@ static enum status refuse_value(const struct option_row *row, struct str text, s
     }
     if (why->len == before) {
         buf_append_str(why, row->type == VALUE_list ? STR("a list of texts") : STR("a text"));
+    }
+    return STATUS_BAD_REQUEST;
+}
+
+/* The same for a value that may hold a secret, so it is not shown. */
+static enum status refuse_shape(const struct option_row *row, const char *what, struct buf *why)
+{
+    if (why != NULL) {
+        buf_printf(why, "is %s, must be ", what);
+        option_print_range(row, why);
     }
     return STATUS_BAD_REQUEST;
 }
@@ -158,33 +173,9 @@ static enum status set_copy(char **field, struct str text)
     return STATUS_OK;
 }
 
-static void list_release(struct str_list *list)
-{
-    for (size_t i = 0; i < list->count; i++) {
-        free((char *)(uintptr_t)list->at[i].at);
-    }
-    free(list->at);
-    *list = (struct str_list){0};
-}
-
-static bool list_append(struct str_list *list, struct str text)
-{
-    struct str *grown = realloc(list->at, (list->count + 1) * sizeof *grown);
-    if (grown == NULL) {
-        return false;
-    }
-    list->at = grown;
-    char *copy = str_to_cstr(text);
-    if (copy == NULL) {
-        return false;
-    }
-    list->at[list->count++] = str_make(copy, text.len);
-    return true;
-}
-
 static void list_replace(struct str_list *field, struct str_list *list)
 {
-    list_release(field);
+    str_list_release(field);
     *field = *list;
 }
 
@@ -192,7 +183,7 @@ static bool list_append_words(struct str_list *list, struct str text)
 {
     while (text.at != NULL) {
         struct str word = str_trim(str_next(&text, ' '));
-        if (word.len > 0 && !list_append(list, word)) {
+        if (word.len > 0 && !str_list_append(list, word)) {
             return false;
         }
     }
@@ -203,7 +194,7 @@ static enum status set_list(struct str_list *field, struct str text)
 {
     struct str_list list = {0};
     if (!list_append_words(&list, text)) {
-        list_release(&list);
+        str_list_release(&list);
         return STATUS_NO_MEMORY;
     }
     list_replace(field, &list);
@@ -245,6 +236,20 @@ static enum status set_regex(regex_t **field, struct str text, struct buf *why)
     return STATUS_OK;
 }
 
+/* Environment and flags give such a value as JSON; no text is an empty value. */
+static enum status set_json_text(const struct option_row *row, void *base, struct str text, struct buf *why)
+{
+    if (text.len == 0) {
+        option_release(row, base);
+        return STATUS_OK;
+    }
+    json_t *value = json_loadb(text.at, text.len, JSON_REJECT_DUPLICATES, NULL);
+    enum status status =
+        value == NULL ? refuse_shape(row, "not JSON", why) : option_set_json(row, base, value, why);
+    json_decref(value);
+    return status;
+}
+
 enum status option_set_text(const struct option_row *row, void *base, struct str text, struct buf *why)
 {
     void *field = field_of(row, base);
@@ -267,6 +272,8 @@ enum status option_set_text(const struct option_row *row, void *base, struct str
     case VALUE_list: return set_list(field, text);
     case VALUE_letter: return set_letter(row, field, text, why);
     case VALUE_regex: return set_regex(field, text, why);
+    case VALUE_headers:
+    case VALUE_transforms: return set_json_text(row, base, text, why);
     case VALUE_log_level:
     case VALUE_log_format:
     case VALUE_engine_type:
@@ -289,7 +296,7 @@ static enum status set_json_list(const struct option_row *row, void *base, const
         struct str text = str_make(json_string_value(item), json_string_length(item));
         if (!json_is_string(item)) {
             status = refuse_value(row, STR("a list with something else in it"), why);
-        } else if (!list_append(&list, text)) {
+        } else if (!str_list_append(&list, text)) {
             status = STATUS_NO_MEMORY;
         }
     }
@@ -297,19 +304,20 @@ static enum status set_json_list(const struct option_row *row, void *base, const
         list_replace(field_of(row, base), &list);
         list = (struct str_list){0};
     }
-    list_release(&list);
+    str_list_release(&list);
     return status;
 }
 
 enum status option_set_json(const struct option_row *row, void *base, const json_t *value, struct buf *why)
 {
-    if (json_is_string(value)) {
+    bool is_map = row->type == VALUE_headers || row->type == VALUE_transforms;
+    if (json_is_string(value) && (!is_map || json_string_length(value) == 0)) {
         return option_set_text(row, base, str_make(json_string_value(value), json_string_length(value)), why);
     }
     if (json_is_boolean(value) && row->type == VALUE_boolean) {
         return option_set_text(row, base, json_is_true(value) ? STR("true") : STR("false"), why);
     }
-    if (json_is_integer(value)) {
+    if (json_is_integer(value) && !is_map) {
         char digits[24];
         int len = snprintf(digits, sizeof digits, "%lld", (long long)json_integer_value(value));
         return option_set_text(row, base, str_make(digits, (size_t)len), why);
@@ -317,12 +325,19 @@ enum status option_set_json(const struct option_row *row, void *base, const json
     if (json_is_array(value) && row->type == VALUE_list) {
         return set_json_list(row, base, value, why);
     }
+    if (json_is_object(value) && row->type == VALUE_headers) {
+        return headers_set(field_of(row, base), value, why);
+    }
+    if (json_is_array(value) && row->type == VALUE_transforms) {
+        return transforms_set(field_of(row, base), value, why);
+    }
     static const char *const kinds[] = {
         [JSON_OBJECT] = "an object", [JSON_ARRAY] = "a list",    [JSON_STRING] = "a text",
         [JSON_INTEGER] = "a number", [JSON_REAL] = "a fraction", [JSON_TRUE] = "true",
         [JSON_FALSE] = "false",      [JSON_NULL] = "null",
     };
-    return refuse_value(row, str_from_cstr(kinds[json_typeof(value)]), why);
+    return is_map ? refuse_shape(row, kinds[json_typeof(value)], why)
+                  : refuse_value(row, str_from_cstr(kinds[json_typeof(value)]), why);
 }
 
 bool option_set_preset(const struct option_row *row, void *base)
@@ -338,8 +353,10 @@ void option_release(const struct option_row *row, void *base)
     if (row->type == VALUE_text || row->type == VALUE_secret) {
         free(*(char **)field);
         *(char **)field = NULL;
-    } else if (row->type == VALUE_list) {
-        list_release(field);
+    } else if (row->type == VALUE_list || row->type == VALUE_headers) {
+        str_list_release(field);
+    } else if (row->type == VALUE_transforms) {
+        transforms_release(field);
     } else if (row->type == VALUE_regex) {
         regex_free(*(regex_t **)field);
         *(regex_t **)field = NULL;
@@ -393,6 +410,8 @@ void option_print(const struct option_row *row, const void *base, struct buf *ou
         buf_append_str(out, (*(const char *const *)field)[0] == '\0' ? STR("\"\"") : STR("\"***\""));
         return;
     case VALUE_list: print_list(field, out); return;
+    case VALUE_headers: headers_print(field, out); return;
+    case VALUE_transforms: transforms_print(field, out); return;
     case VALUE_letter: print_text(str_make(field, *(const char *)field == '\0' ? 0 : 1), out); return;
     case VALUE_regex:
         print_text(
@@ -418,6 +437,7 @@ bool option_is_preset(const struct option_row *row, const void *base)
         uint64_t number;
         char *text;
         struct str_list list;
+        struct proxy_transforms transforms;
     } preset = {0};
     struct option_row alone = *row;
     alone.offset = 0;

@@ -25,6 +25,8 @@ enum value_type {
     VALUE_list,
     VALUE_letter,
     VALUE_regex,
+    VALUE_headers,
+    VALUE_transforms,
     /* The rest are enums of the same names. */
     VALUE_log_level,
     VALUE_log_format,

@@ -598,7 +598,8 @@ bool http_url_is_valid(const char *url)
 {
     CURLU *parts = curl_url();
     char *scheme = NULL;
-    bool is_valid = parts != NULL && curl_url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK &&
+    bool is_valid = parts != NULL &&
+                    curl_url_set(parts, CURLUPART_URL, url, CURLU_DISALLOW_USER) == CURLUE_OK &&
                     curl_url_get(parts, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
                     (strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0);
     curl_free(scheme);

@@ -94,7 +94,7 @@ struct http_client *http_client_new(struct ev_loop *loop, const char **error);
  * fine. */
 void http_client_free(struct http_client *client);
 
-/* Is this an absolute http or https URL? */
+/* Is this an absolute http or https URL without user and password? Those belong into a header. */
 bool http_url_is_valid(const char *url);
 
 /* A backend to post to; owned by the client. NULL without memory, or where libcurl refuses a setting. */

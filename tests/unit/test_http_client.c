@@ -496,6 +496,7 @@ static void only_http_urls_are_valid(void **state)
     assert_false(http_url_is_valid("file:///etc/passwd"));
     assert_false(http_url_is_valid("grpc://localhost:3000"));
     assert_false(http_url_is_valid("http://a b/"));
+    assert_false(http_url_is_valid("http://user:password@localhost/"));
 }
 
 #define WITH_BACKEND(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
