@@ -6,6 +6,7 @@
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe } from 'node:test';
@@ -112,6 +113,18 @@ process.on('exit', () => {
     rmSync(scratch, { recursive: true, force: true });
 });
 
+/* A port that was free a moment ago, for options where 0 has another meaning. */
+export function freePort(): Promise<number> {
+    return new Promise((resolve, reject) => {
+        const probe = net.createServer();
+        probe.on('error', reject);
+        probe.listen(0, '127.0.0.1', () => {
+            const { port } = probe.address() as net.AddressInfo;
+            probe.close(() => resolve(port));
+        });
+    });
+}
+
 let fileCount = 0;
 
 /* Writes a file that only its owner may read, as the server wants of files with secrets. */
@@ -133,7 +146,6 @@ const SANITIZER_REPORT = /Sanitizer|runtime error:|must\(/;
 
 export class Server {
     port = 0;
-    internalPort = 0;
     stderr = '';
     /* Log lines in order, parsed. */
     readonly log: Config[] = [];
@@ -248,7 +260,7 @@ export class Server {
     }
 
     apiRaw(method: string, body: string, headers: Record<string, string> = {}): Promise<HttpResponse> {
-        return request(this.internalPort || this.port, `/api/${method}`, {
+        return request(this.port, `/api/${method}`, {
             method: 'POST',
             body,
             headers: { 'X-API-Key': API_KEY, ...headers },
