@@ -40,8 +40,10 @@ struct worker_loop {
     uint64_t tick_due_ns; /* when the next tick should run: its lateness is the loop's lag */
     uint64_t second_ms;   /* when the work of every second is due */
     uint64_t lag_window_ms;
-    uint64_t closed_count; /* connections closed since memory was last trimmed */
-    unsigned drain_slices; /* how many are left */
+    uint64_t
+        closed_before; /* connections closed until a second ago: when it stands still, the peak has passed */
+    uint64_t closed_trimmed; /* connections closed until memory was last trimmed */
+    unsigned drain_slices;   /* how many are left */
     bool stops;
     /* For the start: main waits on `started` and reads what the thread wrote. */
     sem_t started;
@@ -58,7 +60,6 @@ static bool close_dead(struct worker *worker)
     struct link *link;
     while ((link = list_pop_front(&worker->dead)) != NULL) {
         struct connection *connection = container_of(link, struct connection, dirty);
-        worker->loop->closed_count++;
         socket_close(connection->socket); /* connection_on_close() runs inside and frees it */
     }
     return has_closed;
@@ -126,11 +127,13 @@ static void every_second(struct worker *worker)
         worker->loop->lag_window_ms = worker->now_ms;
         worker->metrics.loop_lag_us_max = 0;
     }
-    /* After many connections have gone their memory goes back to the system, once it is quiet. */
-    if (worker->loop->closed_count >= TRIM_CLOSED_MIN) {
-        worker->loop->closed_count = 0;
+    /* After many connections have gone their memory goes back to the system, once no more go. */
+    uint64_t closed = worker->metrics.connections_accepted_total - worker->metrics.connections_open;
+    if (closed == worker->loop->closed_before && closed - worker->loop->closed_trimmed >= TRIM_CLOSED_MIN) {
+        worker->loop->closed_trimmed = closed;
         malloc_trim(0);
     }
+    worker->loop->closed_before = closed;
 }
 
 static void on_tick(struct ev_loop *loop, ev_timer *timer, int events)
