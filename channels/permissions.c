@@ -113,33 +113,57 @@ static bool regex_matches(const regex_t *regex, struct str text)
     return regexec(regex, text.at, 0, &range, REG_STARTEND) == 0;
 }
 
-enum status channel_rules_resolve(const struct channel_rules *rules, struct str channel,
-                                  const struct channel_options **out)
+static enum status refuse(enum status status, struct refusal *why, const char *rule, const char *option)
 {
-    if (channel.len == 0 || channel.len > rules->max_length) {
-        return STATUS_BAD_REQUEST;
+    if (why != NULL) {
+        *why = (struct refusal){.rule = rule, .option = option};
+    }
+    return status;
+}
+
+enum status channel_rules_resolve_why(const struct channel_rules *rules, struct str channel,
+                                      const struct channel_options **out, struct refusal *why)
+{
+    if (channel.len == 0) {
+        return refuse(STATUS_BAD_REQUEST, why, "the channel has no name", "");
+    }
+    if (channel.len > rules->max_length) {
+        return refuse(STATUS_BAD_REQUEST, why, "the channel's name is too long", "channel.max_length");
     }
     enum name_kind kind = classify(channel);
     if (kind == NAME_MALFORMED) {
-        return STATUS_BAD_REQUEST;
+        return refuse(STATUS_BAD_REQUEST, why, "the channel's name is not UTF-8 or has a control character",
+                      "");
     }
     struct str namespace_name;
     struct str rest;
     bool has_namespace = split(rules, channel, &namespace_name, &rest);
     if (has_namespace && namespace_name.len == 0) {
-        return STATUS_UNKNOWN_CHANNEL; /* ":rest" names a namespace that cannot exist */
+        /* ":rest" names a namespace that cannot exist. */
+        return refuse(STATUS_UNKNOWN_CHANNEL, why, "the channel's name begins with the namespace boundary",
+                      "");
     }
     const struct channel_options *options = channel_rules_find(rules, namespace_name);
     if (options == NULL) {
-        return STATUS_UNKNOWN_CHANNEL;
+        return refuse(STATUS_UNKNOWN_CHANNEL, why, "the channel's namespace does not exist",
+                      "channel.namespaces");
     }
-    bool is_good =
-        options->channel_regex == NULL ? kind == NAME_ASCII : regex_matches(options->channel_regex, rest);
-    if (!is_good) {
-        return STATUS_BAD_REQUEST;
+    if (options->channel_regex == NULL && kind != NAME_ASCII) {
+        return refuse(STATUS_BAD_REQUEST, why,
+                      "the channel's name is not ASCII, and no channel_regex admits it", "channel_regex");
+    }
+    if (options->channel_regex != NULL && !regex_matches(options->channel_regex, rest)) {
+        return refuse(STATUS_BAD_REQUEST, why, "the channel's name does not match channel_regex",
+                      "channel_regex");
     }
     *out = options;
     return STATUS_OK;
+}
+
+enum status channel_rules_resolve(const struct channel_rules *rules, struct str channel,
+                                  const struct channel_options **out)
+{
+    return channel_rules_resolve_why(rules, channel, out, NULL);
 }
 
 struct str channel_namespace(const struct channel_rules *rules, struct str channel)
@@ -203,14 +227,6 @@ bool channel_personal_name(const struct channel_rules *rules, struct str namespa
     memcpy(out + prefix_len + 1, user.at, user.len);
     *out_len = prefix_len + 1 + user.len;
     return true;
-}
-
-static enum status refuse(enum status status, struct refusal *why, const char *rule, const char *option)
-{
-    if (why != NULL) {
-        *why = (struct refusal){.rule = rule, .option = option};
-    }
-    return status;
 }
 
 enum status permit_subscribe(const struct channel_rules *rules, const struct channel_options *options,
@@ -304,4 +320,28 @@ enum status permit_presence(const struct channel_options *options, const struct 
         .no_anonymous = {"anonymous clients may not read presence", "allow_presence_for_anonymous"},
     };
     return permit(&grant, client, why);
+}
+
+void refusal_append(struct buf *out, enum status status, const struct refusal *why,
+                    const struct channel_options *options)
+{
+    buf_append_str(out, status_message(status));
+    /* A rule that spells out its option needs no more; "presence" alone is just a word. */
+    bool is_spelled_out = strchr(why->option, '_') != NULL && strstr(why->rule, why->option) != NULL;
+    bool says_option = why->option[0] == '\0' || is_spelled_out;
+    bool is_of_namespace = options != NULL && strchr(why->option, '.') == NULL;
+    if (is_of_namespace && !says_option) {
+        if (options->name.len > 0) {
+            buf_printf(out, ": namespace '%.*s' has ", STR_ARG(options->name));
+        } else {
+            buf_append_lit(out, ": channels without a namespace have ");
+        }
+        bool is_number = strncmp(why->option, "history_", 8) == 0;
+        buf_printf(out, "%s %s", why->option, is_number ? "0" : "off");
+    } else if (why->rule[0] != '\0') {
+        buf_printf(out, ": %s", why->rule);
+        if (!says_option) {
+            buf_printf(out, " (%s)", why->option);
+        }
+    }
 }

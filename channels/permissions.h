@@ -11,6 +11,7 @@
 #ifndef STARLING_CHANNELS_PERMISSIONS_H
 #define STARLING_CHANNELS_PERMISSIONS_H
 
+#include "channels/base/buf.h"
 #include "channels/channel_options.h"
 #include "channels/status.h"
 
@@ -35,11 +36,21 @@ bool channel_rules_sort(struct channel_rules *rules);
 /* The namespace of that name, borrowed; the empty name means "without namespace". NULL: unknown. O(log n). */
 const struct channel_options *channel_rules_find(const struct channel_rules *rules, struct str name);
 
+/* Why a name or a client was refused: static texts. Written only when it is. */
+struct refusal {
+    const char *rule;   /* "anonymous clients may not publish" */
+    const char *option; /* the option that would change it; "" where none would */
+};
+
 /* Checks a channel's name and finds its options, borrowed from `rules`. BAD_REQUEST (107): empty, too long,
  * not UTF-8, a control character, not ASCII in a namespace without channel_regex, or not matching it;
  * UNKNOWN_CHANNEL (102): the namespace does not exist. */
 enum status channel_rules_resolve(const struct channel_rules *rules, struct str channel,
                                   const struct channel_options **out);
+
+/* The same, and says which rule refused the name. `why` may be NULL. */
+enum status channel_rules_resolve_why(const struct channel_rules *rules, struct str channel,
+                                      const struct channel_options **out, struct refusal *why);
 
 /* The name's namespace, as a slice of it: what stands before the first boundary, without the private prefix.
  * Empty where the name has no boundary. */
@@ -70,12 +81,6 @@ struct client_view {
     bool is_subscribed; /* to the channel in question */
 };
 
-/* Why a permit function refused: static texts. Written only when it refuses. */
-struct refusal {
-    const char *rule;   /* "anonymous users may not publish" */
-    const char *option; /* the option that would change it; "" where none would */
-};
-
 /* Subscribing without a token. First that decides: the private prefix (103), the list of a user-limited
  * channel, allow_subscribe_for_client (and _for_anonymous), client.insecure; else 103. `why` may be NULL. */
 enum status permit_subscribe(const struct channel_rules *rules, const struct channel_options *options,
@@ -93,5 +98,10 @@ enum status permit_history(const struct channel_options *options, const struct c
 /* 108 where the namespace keeps no presence; then as permit_publish() with allow_presence_*. */
 enum status permit_presence(const struct channel_options *options, const struct client_view *client,
                             struct refusal *why);
+
+/* Appends a refusal in words: "permission denied: namespace 'chat' has allow_publish_for_client off". Without
+ * an option the rule stands in its place. `options` is NULL where the name was refused. */
+void refusal_append(struct buf *out, enum status status, const struct refusal *why,
+                    const struct channel_options *options);
 
 #endif

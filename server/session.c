@@ -486,10 +486,24 @@ uint32_t session_ttl_s(uint64_t expire_at_s)
     return (uint32_t)(ttl_s < TTL_MAX_S ? ttl_s : TTL_MAX_S);
 }
 
-void session_log_refusal(const struct session *session, const char *event, struct str channel,
-                         const struct refusal *refusal)
+void session_refuse(struct session *session, const struct session_refusal *refusal)
 {
-    log_info(event, {"client", log_text(session_client(session))},
-             {"user", log_text(user_name(session->user))}, {"channel", log_text(channel)},
-             {"rule", log_cstr(refusal->rule)}, {"option", log_cstr(refusal->option)});
+    log_info(refusal->event, {"client", log_text(session_client(session))},
+             {"user", log_text(user_name(session->user))}, {"channel", log_text(refusal->channel)},
+             {"rule", log_cstr(refusal->why.rule)}, {"option", log_cstr(refusal->why.option)});
+    if (!session->worker->config->is_dev) {
+        session_reply_error(session, refusal->command_id, refusal->status);
+        return;
+    }
+    session->worker->metrics.reply_errors[refusal->status]++;
+    struct buf message = {0};
+    refusal_append(&message, refusal->status, &refusal->why, refusal->options);
+    const struct error_view error = {.code = status_code(refusal->status),
+                                     .message = buf_str(&message),
+                                     .is_temporary = status_is_temporary(refusal->status)};
+    struct buf *reply = session_reply_buf();
+    protocol_append_custom_error(reply, refusal->command_id, &error);
+    reply->failed = reply->failed || message.failed;
+    buf_release(&message);
+    session_send_reply(session);
 }

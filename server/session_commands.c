@@ -11,10 +11,12 @@
 static enum status look_up(struct session *session, uint32_t id, struct str channel,
                            const struct channel_options **options, struct subscription **subscription)
 {
-    enum status status = channel_rules_resolve(&session->worker->config->channels, channel, options);
-    if (status != STATUS_OK) {
-        session_reply_error(session, id, status);
-        return status;
+    struct session_refusal refusal = {.event = "channel_refused", .command_id = id, .channel = channel};
+    refusal.status =
+        channel_rules_resolve_why(&session->worker->config->channels, channel, options, &refusal.why);
+    if (refusal.status != STATUS_OK) {
+        session_refuse(session, &refusal);
+        return refusal.status;
     }
     struct subscription *found = hub_find(session->worker->hub, &session->subscriber, channel);
     *subscription = found != NULL && (found->flags & SUBSCRIPTION_LIVE) != 0 ? found : NULL;
@@ -34,13 +36,6 @@ static void start(struct session *session, struct op *op, uint32_t id, const str
     op->command_id = id;
     op->done = done;
     session_start_op(session, op);
-}
-
-static void reply_refused(struct session *session, uint32_t id, struct str channel, const char *event,
-                          enum status status, const struct refusal *why)
-{
-    session_log_refusal(session, event, channel, why);
-    session_reply_error(session, id, status);
 }
 
 /* ---- publish ---- */
@@ -75,18 +70,24 @@ void session_on_publish(struct session *session, const struct command *command)
     const struct publish_request *request = &command->publish;
     const struct channel_options *options;
     struct subscription *subscription;
-    struct refusal why = {.rule = "", .option = ""};
     if (look_up(session, command->id, request->channel, &options, &subscription) != STATUS_OK) {
         return;
     }
+    struct session_refusal refusal = {.event = "publish_refused",
+                                      .command_id = command->id,
+                                      .status = STATUS_BAD_REQUEST,
+                                      .channel = request->channel,
+                                      .options = options};
     if (request->type != SUBSCRIPTION_TYPE_STREAM || !data_fits(options, request->data)) {
-        session_reply_error(session, command->id, STATUS_BAD_REQUEST);
+        refusal.why = (struct refusal){"the data is not what publication_data_format asks for",
+                                       "publication_data_format"};
+        session_refuse(session, &refusal);
         return;
     }
     struct client_view view = session_view(session, subscription != NULL);
-    enum status status = permit_publish(options, &view, &why);
-    if (status != STATUS_OK) {
-        reply_refused(session, command->id, request->channel, "publish_refused", status, &why);
+    refusal.status = permit_publish(options, &view, &refusal.why);
+    if (refusal.status != STATUS_OK) {
+        session_refuse(session, &refusal);
         return;
     }
     struct session_subscription *extra = subscription == NULL ? NULL : subscription->extra;
@@ -149,14 +150,15 @@ static void start_presence(struct session *session, uint32_t id, struct str chan
 {
     const struct channel_options *options;
     struct subscription *subscription;
-    struct refusal why = {.rule = "", .option = ""};
     if (look_up(session, id, channel, &options, &subscription) != STATUS_OK) {
         return;
     }
     struct client_view view = session_view(session, subscription != NULL);
-    enum status status = permit_presence(options, &view, &why);
-    if (status != STATUS_OK) {
-        reply_refused(session, id, channel, "presence_refused", status, &why);
+    struct session_refusal refusal = {
+        .event = "presence_refused", .command_id = id, .channel = channel, .options = options};
+    refusal.status = permit_presence(options, &view, &refusal.why);
+    if (refusal.status != STATUS_OK) {
+        session_refuse(session, &refusal);
         return;
     }
     struct op *op = op_new(kind, channel.len);
@@ -212,14 +214,17 @@ void session_on_history(struct session *session, const struct command *command)
     const struct history_request *request = &command->history;
     const struct channel_options *options;
     struct subscription *subscription;
-    struct refusal why = {.rule = "", .option = ""};
     if (look_up(session, command->id, request->channel, &options, &subscription) != STATUS_OK) {
         return;
     }
     struct client_view view = session_view(session, subscription != NULL);
-    enum status status = permit_history(options, &view, &why);
-    if (status != STATUS_OK) {
-        reply_refused(session, command->id, request->channel, "history_refused", status, &why);
+    struct session_refusal refusal = {.event = "history_refused",
+                                      .command_id = command->id,
+                                      .channel = request->channel,
+                                      .options = options};
+    refusal.status = permit_history(options, &view, &refusal.why);
+    if (refusal.status != STATUS_OK) {
+        session_refuse(session, &refusal);
         return;
     }
     if (request->limit < -1) {

@@ -59,9 +59,19 @@ struct str session_copy_text(struct str text);
 /* Seconds from now until the Unix second `expire_at_s`, at most TTL_MAX_S; 0 when it has passed. */
 uint32_t session_ttl_s(uint64_t expire_at_s);
 
-/* Logs a refusal with the rule that decided. */
-void session_log_refusal(const struct session *session, const char *event, struct str channel,
-                         const struct refusal *refusal);
+/* A command that is refused because of what is configured. */
+struct session_refusal {
+    const char *event; /* of the log line */
+    uint32_t command_id;
+    enum status status;
+    struct str channel;
+    const struct channel_options *options; /* NULL: the channel's name was refused */
+    struct refusal why;
+};
+
+/* Logs the refusal with rule and option, and replies with an error. The reply explains itself in dev mode; in
+ * production it has the standard text, since the configuration is nobody's business there. */
+void session_refuse(struct session *session, const struct session_refusal *refusal);
 
 /* ---- the commands, one function each: called with state CONNECTED, but for connect ---- */
 

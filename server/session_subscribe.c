@@ -335,35 +335,41 @@ static bool check_token(struct session *session, const struct command *command,
     if (status == STATUS_OK) {
         return true;
     }
-    session_log_refusal(
-        session, "subscription_token_refused", command->subscribe.channel,
-        &(struct refusal){.rule = refusal.rule == NULL ? "no key for subscription tokens" : refusal.rule,
-                          .option = ""});
-    session_reply_error(session, command->id,
-                        status == STATUS_INVALID_TOKEN ? STATUS_PERMISSION_DENIED : status);
+    session_refuse(session,
+                   &(struct session_refusal){
+                       .event = "subscription_token_refused",
+                       .command_id = command->id,
+                       .status = status == STATUS_INVALID_TOKEN ? STATUS_PERMISSION_DENIED : status,
+                       .channel = command->subscribe.channel,
+                       .why = {.rule = refusal.rule == NULL ? "no key for subscription tokens" : refusal.rule,
+                               .option = ""}});
     return false;
 }
 
 /* Everything about a subscribe that is decided here, before the channel's home is asked. */
 static enum status check_subscribe(struct session *session, const struct subscribe_request *request,
-                                   const struct channel_options **options)
+                                   const struct channel_options **options, struct refusal *why)
 {
     const struct config *config = session->worker->config;
-    enum status status = channel_rules_resolve(&config->channels, request->channel, options);
+    enum status status = channel_rules_resolve_why(&config->channels, request->channel, options, why);
     if (status != STATUS_OK) {
         return status;
     }
     if (hub_find(session->worker->hub, &session->subscriber, request->channel) != NULL) {
+        *why = (struct refusal){"the connection is subscribed to it already", ""};
         return STATUS_ALREADY_SUBSCRIBED;
     }
     if (session->subscriber.subscription_count >= config->client_channel_limit) {
+        *why = (struct refusal){"the connection has as many channels as it may", "client.channel_limit"};
         return STATUS_LIMIT_EXCEEDED;
     }
     if (request->type != SUBSCRIPTION_TYPE_STREAM) {
-        return STATUS_PERMISSION_DENIED; /* the namespaces of this server hold streams only */
+        *why = (struct refusal){"channels of this server hold streams, no maps", ""};
+        return STATUS_PERMISSION_DENIED;
     }
     if (request->tf.len > 0) {
-        return STATUS_BAD_REQUEST; /* publication filters are not allowed in any namespace */
+        *why = (struct refusal){"this server has no publication filters", ""};
+        return STATUS_BAD_REQUEST;
     }
     return STATUS_OK;
 }
@@ -421,33 +427,33 @@ void session_on_subscribe(struct session *session, const struct command *command
     const struct subscribe_request *request = &command->subscribe;
     const struct channel_options *options = NULL;
     struct subscription_claims claims = {0};
-    struct refusal why = {.rule = "", .option = ""};
     if (request->delta.len > 0 && !str_is(request->delta, "fossil")) {
         session_disconnect(session, &DISCONNECT_BAD_REQUEST); /* PROTOCOL section 8 */
         return;
     }
-    enum status status = check_subscribe(session, request, &options);
-    if (status == STATUS_OK && request->token.len > 0) {
-        if (!check_token(session, command, &claims)) {
-            return;
-        }
-    } else if (status == STATUS_OK) {
+    struct session_refusal refusal = {
+        .event = "subscribe_refused", .command_id = command->id, .channel = request->channel};
+    refusal.status = check_subscribe(session, request, &options, &refusal.why);
+    bool has_token = request->token.len > 0;
+    if (refusal.status == STATUS_OK && !has_token) {
         struct client_view view = session_view(session, false);
-        status = permit_subscribe(&session->worker->config->channels, options, request->channel, &view, &why);
-        if (status != STATUS_OK) {
-            session_log_refusal(session, "subscribe_refused", request->channel, &why);
-        }
+        refusal.options = options;
+        refusal.status = permit_subscribe(&session->worker->config->channels, options, request->channel,
+                                          &view, &refusal.why);
     }
-    if (status == STATUS_OK) {
-        session_wait(session);
-        status = begin_client_subscription(session, command, options, &claims);
-        if (status != STATUS_OK) {
-            session->is_waiting = false;
-            connection_resume(session->connection, PAUSE_SESSION);
-        }
+    if (refusal.status != STATUS_OK) {
+        session_refuse(session, &refusal);
+        return;
     }
+    if (has_token && !check_token(session, command, &claims)) {
+        return;
+    }
+    session_wait(session);
+    enum status status = begin_client_subscription(session, command, options, &claims);
     subscription_claims_release(&claims);
     if (status != STATUS_OK) {
+        session->is_waiting = false;
+        connection_resume(session->connection, PAUSE_SESSION);
         session_reply_error(session, command->id, status);
     }
 }

@@ -461,6 +461,72 @@ static void the_options_of_one_operation_open_no_other(void **state)
     assert_int_equal(permit_presence(&only_publish, &client, NULL), STATUS_PERMISSION_DENIED);
 }
 
+static void expect_words(const char *words, enum status status, const struct refusal *why,
+                         const struct channel_options *options)
+{
+    struct buf text = {0};
+    refusal_append(&text, status, why, options);
+    buf_append_char(&text, '\0');
+    assert_false(text.failed);
+    assert_string_equal(text.at, words);
+    buf_release(&text);
+}
+
+static void a_refusal_in_words_says_what_to_change_where(void **state)
+{
+    (void)state;
+    struct client_view client = {.user = STR("42")};
+    struct channel_options chat = {.name = STR("chat")}, unnamed = {.name = STR("")};
+    struct refusal why;
+    enum status status = permit_publish(&chat, &client, &why);
+    expect_words("permission denied: namespace 'chat' has allow_publish_for_client off", status, &why, &chat);
+    status = permit_publish(&unnamed, &client, &why);
+    expect_words("permission denied: channels without a namespace have allow_publish_for_client off", status,
+                 &why, &unnamed);
+    status = permit_presence(&chat, &client, &why);
+    expect_words("not available: namespace 'chat' has presence off", status, &why, &chat);
+    status = permit_history(&chat, &client, &why);
+    expect_words("not available: namespace 'chat' has history_size 0", status, &why, &chat);
+    chat.history_size = 1;
+    status = permit_history(&chat, &client, &why);
+    expect_words("not available: namespace 'chat' has history_ttl 0", status, &why, &chat);
+}
+
+static void a_refusal_that_no_option_changes_says_the_rule(void **state)
+{
+    struct channel_rules *rules = rules_of(state);
+    struct client_view client = {.user = STR("42")};
+    struct channel_options chat = {.name = STR("chat")};
+    struct refusal why;
+    enum status status = permit_subscribe(rules, &chat, STR("$chat:a"), &client, &why);
+    expect_words("permission denied: a private channel needs a subscription token", status, &why, &chat);
+}
+
+static void a_refused_name_says_which_rule_it_breaks(void **state)
+{
+    static const struct {
+        const char *name, *words;
+    } cases[] = {
+        {"", "bad request: the channel has no name"},
+        {"a\nb", "bad request: the channel's name is not UTF-8 or has a control character"},
+        {":a", "unknown channel: the channel's name begins with the namespace boundary"},
+        {"nowhere:a", "unknown channel: the channel's namespace does not exist (channel.namespaces)"},
+        {"chat:ä", "bad request: the channel's name is not ASCII, and no channel_regex admits it"},
+        {"letters:x", "bad request: the channel's name does not match channel_regex"},
+    };
+    struct channel_rules *rules = rules_of(state);
+    const struct channel_options *options = NULL;
+    struct refusal why;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        enum status status = channel_rules_resolve_why(rules, str_from_cstr(cases[i].name), &options, &why);
+        expect_words(cases[i].words, status, &why, NULL);
+    }
+    rules->max_length = 3;
+    assert_int_equal(channel_rules_resolve_why(rules, STR("abc"), &options, &why), STATUS_OK);
+    enum status status = channel_rules_resolve_why(rules, STR("abcd"), &options, &why);
+    expect_words("bad request: the channel's name is too long (channel.max_length)", status, &why, NULL);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_fixture, close_fixture)
 
 int main(void)
@@ -492,6 +558,9 @@ int main(void)
         TEST(history_and_presence_that_are_not_configured_are_not_available_to_anyone),
         TEST(every_combination_of_options_and_clients_follows_the_protocol),
         TEST(the_options_of_one_operation_open_no_other),
+        TEST(a_refusal_in_words_says_what_to_change_where),
+        TEST(a_refusal_that_no_option_changes_says_the_rule),
+        TEST(a_refused_name_says_which_rule_it_breaks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
