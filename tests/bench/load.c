@@ -55,6 +55,7 @@ static const struct option_row {
     {"--rate", OPTION_REAL, offsetof(struct options, rate), "publications/s (chat: of each member)"},
     {"--seconds", OPTION_REAL, offsetof(struct options, seconds), "length of the measured window"},
     {"--warmup", OPTION_REAL, offsetof(struct options, warmup_seconds), "seconds before it"},
+    {"--patience", OPTION_UINT, offsetof(struct options, patience_ms), "ms until what is missing is lost"},
     {"--stalled", OPTION_REAL, offsetof(struct options, stalled_percent), "percent that stop reading"},
     {"--own-channels", OPTION_FLAG, offsetof(struct options, has_own_channels), "one for each connection"},
     {"--syscalls", OPTION_FLAG, offsetof(struct options, counts_calls), "count the server's system calls"},
@@ -187,6 +188,7 @@ int main(int argc, char **argv)
         .level = 0,
         .seconds = 1,
         .warmup_seconds = 0.2,
+        .patience_ms = 5000,
         .payload_bytes = 128,
     };
     struct report report = {0};

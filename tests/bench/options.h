@@ -28,7 +28,8 @@ struct options {
     double rate;          /* fan-out: publications/s in all, chat: per member; 0 = as fast as answered */
     double seconds;       /* length of the measured window */
     double warmup_seconds;
-    uint64_t messages; /* fan-out: publications in the window instead of its length; churn: cycles */
+    uint32_t patience_ms; /* without any answer: what is missing will not come */
+    uint64_t messages;    /* fan-out: publications in the window instead of its length; churn: cycles */
     double stalled_percent;
     size_t payload_bytes;
     bool has_own_channels; /* idle: one channel for each connection instead of one for all */

@@ -16,6 +16,10 @@
 #include "channels/base/buf.h"
 #include "tests/bench/options.h"
 
+enum {
+    TURN_MS = 100, /* how long a scenario that waits for answers sleeps in one turn */
+};
+
 enum client_kind {
     CLIENT_WEBSOCKET,
     CLIENT_HTTP, /* keep-alive requests; READY as soon as the connection is there */

@@ -10,9 +10,6 @@
 /* Keep-alive HTTP connections, one request outstanding on each, and one subscriber that must get every
  * publication: in order for each connection. The plain dialect has no subscriber: there a POST is only
  * answered. */
-enum {
-    PATIENCE_MS = 1000,
-};
 
 struct api {
     const struct options *options;
@@ -93,7 +90,7 @@ static void run(struct api *api, double seconds)
     }
     api->is_posting = false;
     bool has_subscriber = api->pool.count > api->posters;
-    uint64_t until_ms = clock_monotonic_ms() + PATIENCE_MS;
+    uint64_t until_ms = clock_monotonic_ms() + api->options->patience_ms;
     while ((api->outstanding > 0 || (has_subscriber && api->tally.delivered < api->posted)) &&
            clock_monotonic_ms() < until_ms) {
         pool_turn(&api->pool, 10);

@@ -10,7 +10,6 @@
 /* Saturated, a member publishes its next message when its last one has come back to it. With a rate each
  * member has its own moment within the second, so that the load is even. */
 enum {
-    PATIENCE_MS = 1000,
     CHANNEL_BYTES = 48,
 };
 
@@ -106,11 +105,12 @@ static void run(struct chat *chat, double seconds)
         if (rate > 0) {
             publish_due(chat);
         }
-        pool_turn(&chat->pool, rate > 0 ? 1 : PATIENCE_MS / 4);
+        pool_turn(&chat->pool, rate > 0 ? 1 : TURN_MS);
     }
     chat->is_publishing = false;
-    while (chat->tally.delivered < chat->expected && clock_monotonic_ms() - chat->moved_ms <= PATIENCE_MS) {
-        pool_turn(&chat->pool, PATIENCE_MS / 4);
+    while (chat->tally.delivered < chat->expected &&
+           clock_monotonic_ms() - chat->moved_ms <= chat->options->patience_ms) {
+        pool_turn(&chat->pool, TURN_MS);
     }
 }
 

@@ -14,7 +14,6 @@
  * stalls cannot hide it by slowing the generator down. */
 enum {
     TRACKED = 1024,        /* publications whose missing deliveries are counted; a power of two */
-    PATIENCE_MS = 1000,    /* without any delivery: what is missing will not come */
     MEMORY_EVERY_MS = 100, /* how often the server's memory is looked at */
 };
 
@@ -149,7 +148,7 @@ static void run(struct fanout *fanout, double seconds, uint64_t messages)
     uint64_t started_ns = clock_monotonic_ns();
     uint64_t end_ns = messages > 0 ? UINT64_MAX : started_ns + (uint64_t)(seconds * 1e9);
     uint64_t limit = messages > 0 ? fanout->published + messages : UINT32_MAX;
-    int timeout_ms = fanout->options->rate > 0 ? 1 : PATIENCE_MS / 4;
+    int timeout_ms = fanout->options->rate > 0 ? 1 : TURN_MS;
     fanout->rate_started_ns = started_ns;
     fanout->rate_published = 0;
     fanout->moved_ms = clock_monotonic_ms();
@@ -157,12 +156,12 @@ static void run(struct fanout *fanout, double seconds, uint64_t messages)
         top_up(fanout, limit);
         pool_turn(&fanout->pool, timeout_ms);
         look_at_memory(fanout);
-        if (fanout->in_flight > 0 && clock_monotonic_ms() - fanout->moved_ms > PATIENCE_MS) {
+        if (fanout->in_flight > 0 && clock_monotonic_ms() - fanout->moved_ms > fanout->options->patience_ms) {
             give_up_missing(fanout);
         }
     }
-    while (fanout->in_flight > 0 && clock_monotonic_ms() - fanout->moved_ms <= PATIENCE_MS) {
-        pool_turn(&fanout->pool, PATIENCE_MS / 4);
+    while (fanout->in_flight > 0 && clock_monotonic_ms() - fanout->moved_ms <= fanout->options->patience_ms) {
+        pool_turn(&fanout->pool, TURN_MS);
     }
     if (fanout->in_flight > 0) {
         give_up_missing(fanout);
@@ -178,14 +177,25 @@ static void mute_stalled(struct fanout *fanout, bool is_muted)
     }
 }
 
+static bool is_anyone_behind(const struct fanout *fanout)
+{
+    for (uint32_t i = 0; i < fanout->subscribers; i++) {
+        if (is_stalled(fanout, i) && fanout->pool.clients[i].state != CLIENT_CLOSED &&
+            fanout->sequences[i].next < fanout->published) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Lets the stalled ones read again, until each has been closed or has caught up, or nothing comes any more.
  */
 static void resume(struct fanout *fanout)
 {
     uint64_t moved_ms = clock_monotonic_ms(), bytes_last = fanout->pool.bytes_received;
     mute_stalled(fanout, false);
-    while (clock_monotonic_ms() - moved_ms < PATIENCE_MS) {
-        pool_turn(&fanout->pool, PATIENCE_MS / 10);
+    while (is_anyone_behind(fanout) && clock_monotonic_ms() - moved_ms < fanout->options->patience_ms) {
+        pool_turn(&fanout->pool, TURN_MS);
         if (fanout->pool.bytes_received != bytes_last) {
             bytes_last = fanout->pool.bytes_received;
             moved_ms = clock_monotonic_ms();

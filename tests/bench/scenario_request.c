@@ -8,9 +8,6 @@
 
 /* The plain dialect echoes a text as long as the usual reply; there the kind of request makes no difference.
  */
-enum {
-    PATIENCE_MS = 1000,
-};
 
 struct request {
     const struct options *options;
@@ -77,7 +74,7 @@ static void run(struct request *request, double seconds)
         pool_turn(&request->pool, 10);
     }
     request->is_asking = false;
-    uint64_t until_ms = clock_monotonic_ms() + PATIENCE_MS;
+    uint64_t until_ms = clock_monotonic_ms() + request->options->patience_ms;
     while (request->outstanding > 0 && clock_monotonic_ms() < until_ms) {
         pool_turn(&request->pool, 10);
     }
