@@ -68,7 +68,7 @@ write_starling_config() {
   "log": {"level": "error"},
   "client": {
     "insecure": true, "allowed_origins": ["*"],
-    "connection_limit": 1000000, "connection_rate_limit": 1000000
+    "connection_limit": 20000, "connection_rate_limit": 1000000
   },
   "websocket": {"message_size_limit": 1048576},
   "http_api": {"insecure": true},
