@@ -100,16 +100,13 @@ void connection_end_delay(struct connection *connection)
     list_push_back(&connection->worker->dirty, &connection->dirty);
 }
 
-/* A reader that is behind and wants only the latest gets `frame` instead of the one it overtakes. */
-static bool conflate(struct connection *connection, struct frame *frame)
+/* A reader that is behind and wants only the latest: what `frame` overtakes is dropped. */
+static void conflate(struct connection *connection, const struct frame *frame)
 {
-    int64_t change = 0;
-    if (frame->conflation_key == 0 || !outbox_replace(&connection->outbox, frame, &change)) {
-        return false;
-    }
-    connection->worker->outbox_bytes = (uint64_t)((int64_t)connection->worker->outbox_bytes + change);
-    connection->worker->metrics.conflated_total++;
-    return true;
+    struct worker *worker = connection->worker;
+    uint32_t bytes_before = connection->outbox.bytes;
+    worker->metrics.conflated_total += outbox_drop_key(&connection->outbox, frame->conflation_key);
+    worker->outbox_bytes -= bytes_before - connection->outbox.bytes;
 }
 
 bool connection_send(struct connection *connection, struct frame *frame, uint32_t bytes_max)
@@ -117,11 +114,13 @@ bool connection_send(struct connection *connection, struct frame *frame, uint32_
     if (connection->state == CONNECTION_DEAD || connection->is_slow) {
         return false;
     }
-    if (connection->is_blocked && conflate(connection, frame)) {
-        return true;
+    bool is_over =
+        connection->outbox.count > 0 && connection->outbox.bytes + (uint64_t)frame->len > bytes_max;
+    if (frame->conflation_key != 0 && (connection->is_blocked || is_over)) {
+        conflate(connection, frame);
     }
     if (!outbox_push(&connection->outbox, frame, bytes_max)) {
-        return conflate(connection, frame);
+        return false;
     }
     connection->worker->outbox_bytes += frame->len;
     if (!connection->is_blocked) {

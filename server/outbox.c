@@ -50,22 +50,24 @@ bool outbox_push(struct outbox *outbox, struct frame *frame, uint32_t bytes_max)
     return true;
 }
 
-bool outbox_replace(struct outbox *outbox, struct frame *frame, int64_t *change)
+uint32_t outbox_drop_key(struct outbox *outbox, uint32_t conflation_key)
 {
-    must(frame->conflation_key != 0);
+    must(conflation_key != 0);
     struct frame **frames = outbox->ring != NULL ? outbox->ring : outbox->inlined;
-    for (uint32_t i = outbox->front_sent > 0 ? 1 : 0; i < outbox->count; i++) {
-        struct frame **place = &frames[(outbox->first + i) & (outbox->capacity - 1)];
-        if ((*place)->conflation_key == frame->conflation_key) {
-            *change = (int64_t)frame->len - (int64_t)(*place)->len;
-            outbox->bytes = (uint32_t)((int64_t)outbox->bytes + *change);
-            outbox->mark_bytes = outbox->mark_bytes < outbox->bytes ? outbox->mark_bytes : outbox->bytes;
-            frame_unref(*place);
-            *place = frame_ref(frame);
-            return true;
+    uint32_t kept = outbox->front_sent > 0 ? 1 : 0;
+    uint32_t count = outbox->count;
+    for (uint32_t i = kept; i < count; i++) {
+        struct frame *frame = outbox_at(outbox, i);
+        if (frame->conflation_key == conflation_key) {
+            outbox->bytes -= frame->len;
+            frame_unref(frame);
+        } else {
+            frames[(outbox->first + kept++) & (outbox->capacity - 1)] = frame;
         }
     }
-    return false;
+    outbox->count = kept < count ? kept : count;
+    outbox->mark_bytes = outbox->mark_bytes < outbox->bytes ? outbox->mark_bytes : outbox->bytes;
+    return count - outbox->count;
 }
 
 void outbox_advance(struct outbox *outbox, size_t sent)

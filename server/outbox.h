@@ -41,10 +41,9 @@ void outbox_release(struct outbox *outbox);
  * nothing was taken. An empty outbox takes a frame of any size. O(1). */
 bool outbox_push(struct outbox *outbox, struct frame *frame, uint32_t bytes_max);
 
-/* Puts `frame` into the place of one that is queued with the same conflation key and not begun, and keeps a
- * reference. false: there is none; nothing was taken. *change: by how much the queue's bytes grew. O(frames).
- */
-bool outbox_replace(struct outbox *outbox, struct frame *frame, int64_t *change);
+/* Drops every frame with this conflation key that is not begun: what follows overtakes them. Returns how
+ * many. O(frames). */
+uint32_t outbox_drop_key(struct outbox *outbox, uint32_t conflation_key);
 
 /* The frame at `index` from the front, borrowed until the outbox next changes. */
 static inline struct frame *outbox_at(const struct outbox *outbox, uint32_t index)

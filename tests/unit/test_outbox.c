@@ -108,41 +108,39 @@ static void a_partial_write_keeps_its_place_in_the_front_frame(void **state)
     outbox_release(&outbox);
 }
 
-static void a_newer_frame_takes_the_place_of_an_older_one_with_its_key(void **state)
+static void frames_that_were_overtaken_are_dropped_and_the_others_keep_their_order(void **state)
 {
     (void)state;
     struct outbox outbox;
-    int64_t change = 0;
     outbox_init(&outbox);
-    push(&outbox, 10, 1);
-    push(&outbox, 20, 2);
-    push(&outbox, 30, 3);
-    struct frame *newer = frame_of(25, 2);
-    assert_true(outbox_replace(&outbox, newer, &change));
-    assert_int_equal(change, 5);
-    assert_int_equal(outbox.bytes, 65);
-    assert_int_equal(outbox.count, 3);
-    assert_ptr_equal(outbox_at(&outbox, 1), newer);
-    frame_unref(newer);
+    for (uint32_t i = 0; i < 12; i++) {
+        push(&outbox, 10 + i, i % 3 + 1);
+    }
+    assert_int_equal(outbox_drop_key(&outbox, 2), 4);
+    assert_int_equal(outbox.count, 8);
+    static const uint32_t left[] = {10, 12, 13, 15, 16, 18, 19, 21};
+    uint32_t bytes = 0;
+    for (uint32_t i = 0; i < 8; i++) {
+        assert_int_equal(outbox_at(&outbox, i)->len, left[i]);
+        bytes += left[i];
+    }
+    assert_int_equal(outbox.bytes, bytes);
+    assert_int_equal(outbox_drop_key(&outbox, 2), 0);
     outbox_release(&outbox);
 }
 
-static void a_frame_that_is_half_written_is_never_replaced(void **state)
+static void a_frame_that_is_half_written_is_never_dropped(void **state)
 {
     (void)state;
     struct outbox outbox;
-    int64_t change = 0;
     outbox_init(&outbox);
     push(&outbox, 10, 7);
+    push(&outbox, 11, 7);
     outbox_advance(&outbox, 1);
-    struct frame *newer = frame_of(10, 7);
-    assert_false(outbox_replace(&outbox, newer, &change));
-    assert_true(outbox_push(&outbox, newer, ANY_BYTES));
-    struct frame *newest = frame_of(12, 7);
-    assert_true(outbox_replace(&outbox, newest, &change));
-    assert_ptr_equal(outbox_at(&outbox, 1), newest);
-    frame_unref(newer);
-    frame_unref(newest);
+    assert_int_equal(outbox_drop_key(&outbox, 7), 1);
+    assert_int_equal(outbox.count, 1);
+    assert_int_equal(outbox.bytes, 9);
+    assert_int_equal(outbox_at(&outbox, 0)->len, 10);
     outbox_release(&outbox);
 }
 
@@ -187,8 +185,8 @@ int main(void)
         cmocka_unit_test(a_frame_that_would_pass_the_bound_is_refused_and_one_that_reaches_it_is_taken),
         cmocka_unit_test(an_empty_outbox_takes_a_frame_of_any_size),
         cmocka_unit_test(a_partial_write_keeps_its_place_in_the_front_frame),
-        cmocka_unit_test(a_newer_frame_takes_the_place_of_an_older_one_with_its_key),
-        cmocka_unit_test(a_frame_that_is_half_written_is_never_replaced),
+        cmocka_unit_test(frames_that_were_overtaken_are_dropped_and_the_others_keep_their_order),
+        cmocka_unit_test(a_frame_that_is_half_written_is_never_dropped),
         cmocka_unit_test(the_age_is_that_of_the_marked_frame_until_it_is_out),
         cmocka_unit_test(an_idle_outbox_gives_its_ring_back),
     };
