@@ -1,6 +1,7 @@
 #include "server/cli.h"
 
 #include "channels/base/hash.h"
+#include "server/cli_explain.h"
 #include "server/cli_tokens.h"
 #include "server/version.h"
 
@@ -100,6 +101,18 @@ static const struct command commands[] = {
         .details = "  -c, --config FILE       configuration with the keys\n"
                    "  TOKEN                   - reads it from standard input\n",
         .example = "starling gensubtoken -u 42 -s '$orders' -q | starling checksubtoken -",
+    },
+    {
+        .name = "explain",
+        .run = cli_explain,
+        .arguments = "subscribe|publish|history|presence -u USER --channel CHANNEL [--token TOKEN] [-c FILE]",
+        .meaning = "say whether a user may do something in a channel, and which rule decides",
+        .details = "  -u, --user USER         the user; empty = anonymous\n"
+                   "      --channel CHANNEL   the channel\n"
+                   "      --token TOKEN       for subscribe: the subscription token\n"
+                   "      --subscribed        the client is subscribed to the channel\n"
+                   "  -c, --config FILE       configuration, and --section.option=value as for serve\n",
+        .example = "starling explain publish -u 42 --channel chat:lobby",
     },
     {
         .name = "pub",

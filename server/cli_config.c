@@ -134,7 +134,8 @@ bool cli_arguments_parse(struct cli_arguments *out, int argc, char **argv)
         const char *argument = argv[i];
         const char *problem = take_argument(out, argc, argv, &i);
         if (problem != NULL) {
-            (void)cli_refuse(strncmp(argv[0], "check", 5) == 0 ? argv[0] : "serve", argument, problem);
+            bool is_serve = argv[0][0] == '-' || strchr(argv[0], '/') != NULL;
+            (void)cli_refuse(is_serve ? "serve" : argv[0], argument, problem);
             return false;
         }
     }

@@ -6,6 +6,7 @@
 #include "channels/base/clock.h"
 #include "channels/base/log.h"
 #include "channels/base/must.h"
+#include "server/access.h"
 #include "server/connection.h"
 #include "server/session_private.h"
 #include "server/users.h"
@@ -321,15 +322,13 @@ static bool check_token(struct session *session, const struct command *command,
                                           : token_verify_subscription(verifier, command->subscribe.token,
                                                                       clock_wall_ms(), claims, &refusal);
     if (status == STATUS_OK) {
-        bool is_ours = str_equal(claims->user, user_name(session->user)) &&
-                       str_equal(claims->channel, command->subscribe.channel) &&
-                       (claims->client.len == 0 || str_equal(claims->client, session_client(session)));
-        if (!is_ours) {
+        status = access_check_subscription(claims, user_name(session->user), command->subscribe.channel,
+                                           session_client(session), clock_wall_ms() / 1000, &refusal);
+        if (status == STATUS_INVALID_TOKEN) {
+            log_info("subscription_token_refused", {"client", log_text(session_client(session))},
+                     {"channel", log_text(command->subscribe.channel)}, {"rule", log_cstr(refusal.rule)});
             session_disconnect(session, &DISCONNECT_INVALID_TOKEN);
             return false;
-        }
-        if (claims->expire_at_s != 0 && session_ttl_s(claims->expire_at_s) == 0) {
-            status = STATUS_EXPIRED;
         }
     }
     if (status == STATUS_OK) {
@@ -446,6 +445,7 @@ void session_on_subscribe(struct session *session, const struct command *command
         return;
     }
     if (has_token && !check_token(session, command, &claims)) {
+        subscription_claims_release(&claims);
         return;
     }
     session_wait(session);
