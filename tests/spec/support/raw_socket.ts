@@ -12,6 +12,8 @@ export interface RawSocketOptions {
 
 export class RawSocket {
     private received: Buffer = Buffer.alloc(0);
+    /* What came after `received`, joined to it when somebody looks. */
+    private chunks: Buffer[] = [];
     private wake: (() => void) | null = null;
     private isEnded = false;
     private hasEndedCleanly = false;
@@ -21,7 +23,7 @@ export class RawSocket {
         this.socket = socket;
         socket.setNoDelay(true);
         socket.on('data', (chunk: Buffer) => {
-            this.received = this.received.length === 0 ? chunk : Buffer.concat([this.received, chunk]);
+            this.chunks.push(chunk);
             this.changed();
         });
         socket.on('end', () => {
@@ -53,6 +55,16 @@ export class RawSocket {
         return raw;
     }
 
+    private join(): Buffer {
+        if (this.chunks.length > 0) {
+            this.received = this.received.length === 0 && this.chunks.length === 1
+                ? (this.chunks[0] as Buffer)
+                : Buffer.concat([this.received, ...this.chunks]);
+            this.chunks = [];
+        }
+        return this.received;
+    }
+
     private changed() {
         const wake = this.wake;
         this.wake = null;
@@ -74,7 +86,7 @@ export class RawSocket {
     async take<T>(what: string, take: (received: Buffer) => { value: T; used: number } | null, ms = SOON_MS): Promise<T> {
         const end = Date.now() + ms;
         for (;;) {
-            const taken = take(this.received);
+            const taken = take(this.join());
             if (taken !== null) {
                 this.received = this.received.subarray(taken.used);
                 return taken.value;
@@ -110,7 +122,7 @@ export class RawSocket {
     /* Everything until the peer ends the connection. */
     async readToEnd(ms = SOON_MS): Promise<string> {
         await this.expectEnd(ms);
-        const text = this.received.toString('latin1');
+        const text = this.join().toString('latin1');
         this.received = Buffer.alloc(0);
         return text;
     }
@@ -126,16 +138,13 @@ export class RawSocket {
     /* The peer closed with a FIN and left nothing unread. */
     async expectCleanEnd(ms = SOON_MS) {
         await this.expectEnd(ms);
-        assert.equal(this.received.length, 0, `left unread: ${JSON.stringify(this.peek(200))}`);
+        assert.equal(this.join().length, 0, `left unread: ${JSON.stringify(this.peek(200))}`);
         assert.ok(this.hasEndedCleanly, 'the connection was reset');
     }
 
     peek(count: number): string {
-        return this.received.toString('latin1', 0, Math.min(count, this.received.length));
-    }
-
-    get hasUnread(): boolean {
-        return this.received.length > 0;
+        const received = this.join();
+        return received.toString('latin1', 0, Math.min(count, received.length));
     }
 
     get hasEnded(): boolean {
