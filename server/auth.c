@@ -10,12 +10,13 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
+#include <sodium/crypto_core_ed25519.h>
 
 #include <stdlib.h>
 
-enum key_family { KEY_HMAC, KEY_RSA, KEY_EC };
+enum key_family { KEY_HMAC, KEY_RSA, KEY_EC, KEY_ED25519 };
 
-/* One signature algorithm (RFC 7518 section 3.1). */
+/* One signature algorithm (RFC 7518 section 3.1, RFC 8037 section 3.1). */
 struct algorithm {
     const char *name;
     enum key_family family;
@@ -23,9 +24,9 @@ struct algorithm {
 };
 
 static const struct algorithm algorithms[] = {
-    {"HS256", KEY_HMAC, 32}, {"HS384", KEY_HMAC, 48}, {"HS512", KEY_HMAC, 64},
-    {"RS256", KEY_RSA, 0},   {"RS384", KEY_RSA, 0},   {"RS512", KEY_RSA, 0},
-    {"ES256", KEY_EC, 64},   {"ES384", KEY_EC, 96},   {"ES512", KEY_EC, 132},
+    {"HS256", KEY_HMAC, 32}, {"HS384", KEY_HMAC, 48},    {"HS512", KEY_HMAC, 64}, {"RS256", KEY_RSA, 0},
+    {"RS384", KEY_RSA, 0},   {"RS512", KEY_RSA, 0},      {"ES256", KEY_EC, 64},   {"ES384", KEY_EC, 96},
+    {"ES512", KEY_EC, 132},  {"EdDSA", KEY_ED25519, 64},
 };
 
 /* A curve, and the only algorithm that may use it (RFC 7518 section 3.4). */
@@ -46,6 +47,7 @@ enum { RSA_BYTES_MAX = 2048, COORDINATE_BYTES_MAX = 66 };
 
 struct token_verifier {
     cjose_jwk_t *hmac, *hmac_previous, *rsa, *ecdsa; /* NULL where not configured */
+    EVP_PKEY *ed25519;                               /* as well */
     uint64_t hmac_previous_until_s;                  /* 0 = no end */
     size_t rsa_bytes;                                /* of the modulus */
     const struct curve *curve;                       /* of `ecdsa` */
@@ -192,6 +194,31 @@ static enum status open_ecdsa(struct token_verifier *verifier, const char *pem, 
     return status;
 }
 
+/* On the curve, in its one spelling, and in the group of prime order: with a key of small order anybody could
+ * make signatures that hold. */
+static bool is_sound_ed25519(EVP_PKEY *key)
+{
+    unsigned char point[crypto_core_ed25519_BYTES];
+    size_t len = sizeof point;
+    return EVP_PKEY_get_raw_public_key(key, point, &len) == 1 && len == sizeof point &&
+           crypto_core_ed25519_is_valid_point(point) == 1;
+}
+
+static enum status open_ed25519(struct token_verifier *verifier, const char *pem, struct str *out_error)
+{
+    EVP_PKEY *key = read_public_key(pem);
+    if (key == NULL || EVP_PKEY_get_base_id(key) != EVP_PKEY_ED25519) {
+        *out_error = STR("ed25519_public_key is not an Ed25519 public key in PEM form");
+    } else if (!is_sound_ed25519(key)) {
+        *out_error = STR("ed25519_public_key is not a sound key");
+    } else {
+        verifier->ed25519 = key;
+        return STATUS_OK;
+    }
+    EVP_PKEY_free(key);
+    return STATUS_BAD_REQUEST;
+}
+
 static enum status open_keys(struct token_verifier *verifier, const struct token_settings *settings,
                              struct str *out_error)
 {
@@ -208,6 +235,9 @@ static enum status open_keys(struct token_verifier *verifier, const struct token
     }
     if (status == STATUS_OK && setting_is_set(settings->ecdsa_public_key)) {
         status = open_ecdsa(verifier, settings->ecdsa_public_key, out_error);
+    }
+    if (status == STATUS_OK && setting_is_set(settings->ed25519_public_key)) {
+        status = open_ed25519(verifier, settings->ed25519_public_key, out_error);
     }
     return status;
 }
@@ -280,6 +310,7 @@ void token_verifier_free(struct token_verifier *verifier)
     cjose_jwk_release(verifier->hmac_previous);
     cjose_jwk_release(verifier->rsa);
     cjose_jwk_release(verifier->ecdsa);
+    EVP_PKEY_free(verifier->ed25519);
     for (size_t i = 0; i < verifier->key_id_count; i++) {
         free((void *)(uintptr_t)verifier->key_ids[i].at);
     }
@@ -327,6 +358,7 @@ static bool is_possible(const struct token_verifier *verifier, const struct algo
     case KEY_RSA: return verifier->rsa != NULL;
     case KEY_EC:
         return verifier->ecdsa != NULL && str_is(str_from_cstr(algorithm->name), verifier->curve->algorithm);
+    case KEY_ED25519: return verifier->ed25519 != NULL;
     }
     return false;
 }
@@ -360,7 +392,7 @@ static const struct algorithm *check_header(const struct token_verifier *verifie
         json_is_string(name) ? find_algorithm(str_make(json_string_value(name), json_string_length(name)))
                              : NULL;
     if (algorithm == NULL) {
-        *out_rule = "alg is none of HS256, HS384, HS512, RS256, RS384, RS512, ES256, ES384, ES512";
+        *out_rule = "alg is none of HS256, HS384, HS512, RS256, RS384, RS512, ES256, ES384, ES512, EdDSA";
         return NULL;
     }
     if (!is_possible(verifier, algorithm)) {
@@ -447,6 +479,26 @@ static enum status verify_hmac(const struct token_verifier *verifier, struct str
     return status;
 }
 
+/* cjose knows no EdDSA. The signature covers the text before the last dot, without hashing it first (RFC 8032
+ * section 5.1.7), and OpenSSL refuses an S that is not below the order: there is no second spelling of it. */
+static enum status verify_ed25519(EVP_PKEY *key, struct str token)
+{
+    unsigned char signature[64];
+    size_t len = 0;
+    ptrdiff_t dot = str_find_last(token, '.');
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    if (context == NULL) {
+        return STATUS_NO_MEMORY;
+    }
+    bool holds =
+        crypto_base64url_decode(str_skip(token, (size_t)dot + 1), signature, sizeof signature, &len) &&
+        EVP_DigestVerifyInit(context, NULL, NULL, NULL, key) == 1 &&
+        EVP_DigestVerify(context, signature, len, (const unsigned char *)token.at, (size_t)dot) == 1;
+    EVP_MD_CTX_free(context);
+    ERR_clear_error(); /* as in verify_with() */
+    return holds ? STATUS_OK : STATUS_INVALID_TOKEN;
+}
+
 static enum status verify_signature(const struct token_verifier *verifier, const struct algorithm *algorithm,
                                     struct str token, uint64_t wall_ms)
 {
@@ -454,6 +506,7 @@ static enum status verify_signature(const struct token_verifier *verifier, const
     case KEY_HMAC: return verify_hmac(verifier, token, wall_ms);
     case KEY_RSA: return verify_with(verifier->rsa, token);
     case KEY_EC: return verify_with(verifier->ecdsa, token);
+    case KEY_ED25519: return verify_ed25519(verifier->ed25519, token);
     }
     return STATUS_INVALID_TOKEN;
 }
@@ -577,6 +630,7 @@ enum status token_sign_hs256(const char *secret, struct str claims, struct buf *
         .hmac_previous_secret_key_valid_until_s = (config)->prefix##_hmac_previous_secret_key_valid_until, \
         .rsa_public_key = (config)->prefix##_rsa_public_key,                                               \
         .ecdsa_public_key = (config)->prefix##_ecdsa_public_key,                                           \
+        .ed25519_public_key = (config)->prefix##_ed25519_public_key,                                       \
         .audience = (config)->prefix##_audience,                                                           \
         .audience_regex = (config)->prefix##_audience_regex,                                               \
         .issuer = (config)->prefix##_issuer,                                                               \

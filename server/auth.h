@@ -4,11 +4,12 @@
  *
  * The configured keys decide which algorithms are possible; the header of a token only picks among them. So
  * a public key can never serve as an HMAC secret, and `none` is no algorithm. cjose does the signatures, but
- * nothing reaches it that is not well formed: cjose 0.6 decodes base64 that has other spellings, reads past a
- * short HMAC signature, and lets a P-384 key answer for ES256, so parts, header, curve and signature length
- * are checked here first. Members of the header that bring or fetch a key (`jku`, `jwk`, `x5u`, `x5c`) or
- * demand an extension (`crit`, `b64`) are refused, and so is a `kid` that the configuration does not list.
- * Claims are spans of the token's own bytes (json_span.h): what a payload holds is not re-encoded.
+ * for EdDSA, which it lacks and OpenSSL does; nothing reaches them that is not well formed: cjose 0.6 decodes
+ * base64 that has other spellings, reads past a short HMAC signature, and lets a P-384 key answer for ES256,
+ * so parts, header, curve and signature length are checked here first. Members of the header that bring or
+ * fetch a key (`jku`, `jwk`, `x5u`, `x5c`) or demand an extension (`crit`, `b64`) are refused, and so is a
+ * `kid` that the configuration does not list. Claims are spans of the token's own bytes (json_span.h): what a
+ * payload holds is not re-encoded.
  *
  * Thread: a verifier never changes after token_verifier_open(), and all threads may use one at a time: cjose
  * and OpenSSL only read a key that is verified with, and the count in a cjose key, which is not atomic, stays
@@ -16,7 +17,7 @@
  * Memory: heap. Claims own the payload and what was decoded from it.
  * Limits: token_bytes_max for the whole token, TOKEN_HEADER_BYTES_MAX for its decoded header, JSON depth
  * TOKEN_DEPTH_MAX.
- * Source: RFC 7515, RFC 7518, RFC 7519, RFC 8725; PROTOCOL section 9; THREATS A01 to A10.
+ * Source: RFC 7515, RFC 7518, RFC 7519, RFC 8037, RFC 8725; PROTOCOL section 9; THREATS A01 to A10.
  */
 #ifndef STARLING_SERVER_AUTH_H
 #define STARLING_SERVER_AUTH_H
@@ -46,6 +47,7 @@ struct token_settings {
     uint64_t hmac_previous_secret_key_valid_until_s; /* Unix seconds; 0 = no end */
     const char *rsa_public_key;                      /* PEM: public key or certificate */
     const char *ecdsa_public_key;                    /* PEM: P-256, P-384 or P-521 */
+    const char *ed25519_public_key;                  /* PEM */
     const char *audience, *audience_regex;           /* at most one of the two */
     const char *issuer, *issuer_regex;               /* at most one of the two */
     const char *user_id_claim;                       /* instead of `sub` */

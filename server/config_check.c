@@ -332,10 +332,12 @@ static void check_tokens(struct checker *checker)
     }
     bool has_key = config->client_token_hmac_secret_key[0] != '\0' ||
                    config->client_token_rsa_public_key[0] != '\0' ||
-                   config->client_token_ecdsa_public_key[0] != '\0';
+                   config->client_token_ecdsa_public_key[0] != '\0' ||
+                   config->client_token_ed25519_public_key[0] != '\0';
     bool has_subscription_key = config->client_subscription_token_hmac_secret_key[0] != '\0' ||
                                 config->client_subscription_token_rsa_public_key[0] != '\0' ||
-                                config->client_subscription_token_ecdsa_public_key[0] != '\0';
+                                config->client_subscription_token_ecdsa_public_key[0] != '\0' ||
+                                config->client_subscription_token_ed25519_public_key[0] != '\0';
     if (config->client_subscription_token_enabled && !has_subscription_key) {
         ERROR(checker, "client.subscription_token.enabled needs a key in client.subscription_token");
     }

@@ -47,6 +47,7 @@
     X(field##_hmac_previous_secret_key_valid_until, path ".hmac_previous_secret_key_valid_until", unix_time, "0", 0, 253402300799, "Unix seconds until which the previous secret is accepted; 0 = no end") \
     X(field##_rsa_public_key,                      path ".rsa_public_key",                      text,      "",    0, 0, "RSA public key of tokens, PEM; empty = no RSA tokens") \
     X(field##_ecdsa_public_key,                    path ".ecdsa_public_key",                    text,      "",    0, 0, "EC public key of tokens, PEM; empty = no ECDSA tokens") \
+    X(field##_ed25519_public_key,                  path ".ed25519_public_key",                  text,      "",    0, 0, "Ed25519 public key of tokens, PEM; empty = no EdDSA tokens") \
     X(field##_key_ids,                             path ".key_ids",                             list,      "",    0, 0, "values of kid that tokens may carry; empty = none, a token with kid is refused") \
     X(field##_audience,                            path ".audience",                            text,      "",    0, 0, "what aud must be; empty = anything") \
     X(field##_audience_regex,                      path ".audience_regex",                      text,      "",    0, 0, "POSIX extended expression that aud must match; empty = anything") \
