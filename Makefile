@@ -62,7 +62,7 @@ $(OUT)/starling: $(OUT)/server/main.o $(OUT)/libstarling.a
 	$(Q)$(LINK) -o $@ $^ $(LIBS)
 
 $(ROOT)/starling: $(OUT)/starling
-	@ln -f $< $@
+	@mkdir -p $(@D) && ln -f $< $@
 
 $(OUT)/libstarling.a: $(LIB_OBJ)
 	@rm -f $@
