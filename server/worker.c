@@ -263,7 +263,7 @@ static void begin_drain(void *receiver, struct mail *mail)
     worker->is_draining = true;
     front_stop_accepting(worker->front);
     worker->loop->drain_slices = slices < 1 ? 1 : (unsigned)slices;
-    ev_timer_set(&worker->loop->drain, 0., DRAIN_SLICE_MS / 1000.);
+    ev_timer_set(&worker->loop->drain, 0., (double)DRAIN_SLICE_MS / 1000.);
     ev_timer_start(worker->loop->loop, &worker->loop->drain);
 }
 
@@ -294,7 +294,7 @@ static void start_watchers(struct worker *worker)
     ev_prepare_init(&loop->prepare, on_prepare);
     loop->prepare.data = worker;
     ev_prepare_start(loop->loop, &loop->prepare);
-    ev_timer_init(&loop->tick, on_tick, TICK_MS / 1000., TICK_MS / 1000.);
+    ev_timer_init(&loop->tick, on_tick, (double)TICK_MS / 1000., (double)TICK_MS / 1000.);
     loop->tick.data = worker;
     ev_timer_start(loop->loop, &loop->tick);
     ev_timer_init(&loop->drain, on_drain, 0., 0.);
