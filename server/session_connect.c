@@ -37,7 +37,8 @@ static const struct disconnect *check_anonymous(const struct config *config)
     return is_allowed ? NULL : &DISCONNECT_BAD_REQUEST;
 }
 
-/* Decides by the token. true: the claims (empty ones without a token) are in `claims`. */
+/* Decides by the token. true: the claims (empty ones without a token) are in `claims`. A good token may still
+ * be refused for what it says, so they are to be released either way. */
 static bool identify(struct session *session, const struct command *command, struct connection_claims *claims)
 {
     const struct config *config = session->worker->config;
@@ -331,6 +332,7 @@ void session_on_connect(struct session *session, const struct command *command)
         return;
     }
     if (!identify(session, command, &connecting->claims)) {
+        connection_claims_release(&connecting->claims);
         free(connecting);
         return;
     }
