@@ -113,7 +113,7 @@ static bool set_other(struct options *options, const char *name, const char *val
         options->server_pid = (pid_t)parsed;
     } else if (strcmp(name, "--messages") == 0) {
         options->messages = (uint64_t)parsed;
-    } else if (strcmp(name, "--payload") == 0 && parsed >= PAYLOAD_BYTES_MIN) {
+    } else if (strcmp(name, "--payload") == 0 && parsed >= (double)PAYLOAD_BYTES_MIN) {
         options->payload_bytes = (size_t)parsed;
     } else {
         return false;
