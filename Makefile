@@ -109,6 +109,9 @@ web/node_modules/.starling-dev: web/package-lock.json web/node_modules/.starling
 .PHONY: web-check
 web-check: web/node_modules/.starling-dev   ## types and unit tests of the pages
 	@cd web && npm run -s check && npm test -s
+.PHONY: web-browser
+web-browser: $(ROOT)/starling ## the pages in Chromium, against the built server
+	cd tests/browser && npm ci --no-audit --no-fund --loglevel=error && npm test -s
 # ---- end of web ----
 
 # ---- bench: the programs stand apart: libc and the helpers in channels/base, nothing of the server ----

@@ -106,7 +106,7 @@ describe('talking', () => {
         await nobody.page.locator('dialog button[type=submit]').click();
         await nobody.page.locator('dialog').waitFor({ state: 'detached' });
         await say(nobody, 'it is me');
-        await nobody.page.locator('.author', { hasText: /^Zoë$/ }).waitFor();
+        await nobody.page.locator('.message.settled .author', { hasText: /^Zoë$/ }).waitFor();
         await nobody.page.reload();
         await sees(nobody, 'it is me');
         assert.equal(await nobody.page.locator('dialog').count(), 0);
@@ -248,7 +248,7 @@ describe('a server that forgot', () => {
         await first.stop();
         await ann.page.locator('.banner.warn').waitFor();
         await say(ann, 'during the restart');
-        const second = await startServer(first.port);
+        const second = await startServer({ port: first.port });
         await ann.page.locator('.banner-text', { hasText: 'history reloaded' }).waitFor({ timeout: 20_000 });
         await ann.page.locator('.message.settled .text', { hasText: 'during the restart' }).waitFor();
         assert.deepEqual(await texts(ann), ['during the restart']);

@@ -38,7 +38,7 @@ function freePort(): Promise<number> {
     });
 }
 
-function binary(): string {
+export function binary(): string {
     const candidates = [process.env.STARLING, 'build/release/starling', 'build/starling'];
     const found = candidates.map((name) => (name ? path.resolve(repository, name) : '')).find((name) => name && existsSync(name));
     if (found === undefined) {
@@ -47,16 +47,26 @@ function binary(): string {
     return found;
 }
 
-/* `wanted`: the port of a server that has stopped, to take its place. */
-export async function startServer(wanted?: number): Promise<Server> {
-    const port = wanted ?? (await freePort());
-    const process_: ChildProcess = spawn(binary(), ['--dev', '--port', String(port)], {
+export interface ServerOptions {
+    /* Of a server that has stopped, to take its place. */
+    port?: number;
+    /* Instead of the development settings: this file. */
+    config?: string;
+}
+
+export async function startServer(options: ServerOptions = {}): Promise<Server> {
+    const port = options.port ?? (await freePort());
+    const mode = options.config === undefined ? ['--dev'] : ['--config', options.config];
+    const process_: ChildProcess = spawn(binary(), [...mode, '--port', String(port)], {
         cwd: repository,
         stdio: process.env.VERBOSE ? 'inherit' : 'ignore',
     });
     const origin = `http://127.0.0.1:${port}`;
     const exited = new Promise<void>((resolve) => process_.once('exit', () => resolve()));
-    await ready(async () => (await fetch(origin)).ok, 'the server answers');
+    await ready(async () => (await fetch(origin)).ok, 'the server answers').catch((error: unknown) => {
+        process_.kill('SIGTERM');
+        throw error;
+    });
     return {
         port,
         origin,

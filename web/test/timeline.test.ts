@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import {
-    addOutgoing, EMPTY, forgetSettled, type Message, messageOf, removeOutgoing, rowsOf, settle, SETTLED_MAX,
+    addOutgoing, EMPTY, forgetSettled, type Message, messageOf, messagesOf, removeOutgoing, rowsOf, settle, SETTLED_MAX,
     type Timeline, updateOutgoing,
 } from '../src/chat/timeline.ts';
 
@@ -9,8 +9,8 @@ const NOW = Date.UTC(2026, 4, 4, 12);
 
 function received(offset: number, more: Partial<Message> = {}): Message {
     return {
-        key: `o${offset}`, id: '', offset, author: 'ann', text: `m${offset}`, time: NOW, isMine: false, state: 'settled',
-        error: '', ...more,
+        key: `o${offset}`, id: '', offset, author: 'ann', text: `m${offset}`, time: NOW, hasTime: true, isMine: false,
+        state: 'settled', error: '', ...more,
     };
 }
 
@@ -110,6 +110,14 @@ test('any publication makes a message', () => {
 test('a time from the future is not believed', () => {
     assert.equal(messageOf({ data: { text: 'a', t: NOW + 10 * 60_000 } }, NOW, '').time, NOW);
     assert.equal(messageOf({ data: { text: 'a', t: NOW - 1 } }, NOW, '').time, NOW - 1);
+});
+
+test('history without times stands where its neighbours do, and claims none', () => {
+    const page = [{ text: 'a' }, { text: 'b', t: NOW - 9 }, { text: 'c' }, { text: 'd', t: NOW - 3 }].map((data) => ({ data }));
+    const messages = messagesOf(page, NOW, '');
+    assert.deepEqual(messages.map((message) => message.time), [NOW - 9, NOW - 9, NOW - 9, NOW - 3]);
+    assert.deepEqual(messages.map((message) => message.hasTime), [false, true, false, true]);
+    assert.equal(messagesOf([{ data: { text: 'a' } }], NOW, '')[0]?.time, NOW);
 });
 
 test('the name the server vouches for goes before the one in the message', () => {

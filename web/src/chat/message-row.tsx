@@ -44,7 +44,7 @@ export class MessageRow extends Component<Props> {
 
     override render(): ComponentChildren {
         const { message, isFirstOfGroup, isOwn } = this.props;
-        const time = (
+        const time = !message.hasTime ? null : (
             <time dateTime={new Date(message.time).toISOString()} title={formatExact(message.time)}>
                 {formatTime(message.time)}
             </time>

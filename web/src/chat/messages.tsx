@@ -193,7 +193,7 @@ export function Messages({ room }: { room: Room }): JSX.Element {
             case 'message':
                 return (
                     <MessageRow key={row.key} message={row.message} isFirstOfGroup={row.isFirstOfGroup}
-                        isOwn={row.message.author === myName.value}
+                        isOwn={row.message.isMine || row.message.author === myName.value}
                         onRetry={(id) => room.retry(id)} onRemove={(id) => room.remove(id)} />
                 );
         }

@@ -10,7 +10,7 @@ import { strings } from '../strings.ts';
 import { roomChannel, typingChannel, unreadCount, type Position, type StoredRoom } from './rooms.ts';
 import { HELLO_PEOPLE_MAX, noteTyping, parseSignal, type RoomSignal, TYPING_THROTTLE_MS, type Typist } from './signals.ts';
 import {
-    addOutgoing, EMPTY, forgetSettled, type ChatData, type Message, messageOf, nameOfInfo, removeOutgoing, settle,
+    addOutgoing, EMPTY, forgetSettled, type ChatData, type Message, messageOf, messagesOf, nameOfInfo, removeOutgoing, settle,
     type Timeline, updateOutgoing,
 } from './timeline.ts';
 
@@ -176,7 +176,8 @@ export class Room {
 
     private onPublication(publication: PublicationContext): void {
         const before = this.timeline.value;
-        const message = this.messageOf(publication);
+        const message = messageOf(publication, Date.now(), strings.chat.anonymous);
+        this.noteAuthor(publication, message);
         if (this.top !== null && publication.offset !== undefined) {
             this.top = { ...this.top, offset: publication.offset };
         }
@@ -199,12 +200,10 @@ export class Room {
         this.host.onUnread(this);
     }
 
-    private messageOf(publication: PublicationContext): Message {
-        const message = messageOf(publication, Date.now(), strings.chat.anonymous);
+    private noteAuthor(publication: PublicationContext, message: Message): void {
         if (publication.info !== undefined && message.author !== strings.chat.anonymous) {
             this.noteName(publication.info.client, message.author);
         }
-        return message;
     }
 
     markRead(): void {
@@ -243,9 +242,11 @@ export class Room {
                 reverse: true,
                 ...(before === null ? {} : { since: before }),
             });
-            const messages = result.publications.map((publication) => this.messageOf(publication)).reverse();
+            const oldestFirst = result.publications.reverse();
+            const messages = messagesOf(oldestFirst, Date.now(), strings.chat.anonymous);
+            messages.forEach((message, index) => this.noteAuthor(oldestFirst[index]!, message));
             const timeline = settle(this.timeline.value, messages);
-            const isComplete = timeline.isComplete || result.publications.length < HISTORY_PAGE;
+            const isComplete = timeline.isComplete || messages.length < HISTORY_PAGE;
             this.timeline.value = { ...timeline, isComplete };
             this.history.value = 'loaded';
             if (this.host.isRead(this)) {
@@ -272,8 +273,8 @@ export class Room {
     send(text: string): void {
         const id = newId();
         const message: Message = {
-            key: `i${id}`, id, offset: 0, author: this.host.myName(), text, time: Date.now(), isMine: true,
-            state: 'sending', error: '',
+            key: `i${id}`, id, offset: 0, author: this.host.myName(), text, time: Date.now(), hasTime: true,
+            isMine: true, state: 'sending', error: '',
         };
         this.timeline.value = addOutgoing(this.timeline.value, message);
         this.lastTypingMs = 0;
@@ -378,9 +379,8 @@ export class Room {
         }
         const people = [...this.infos.values()].map((info) => ({
             client: info.client,
-            name: info.client === me
-                ? this.host.myName() || strings.chat.guest(info.client.slice(0, 4))
-                : nameOfInfo(info) || this.names.get(info.client) || strings.chat.guest(info.client.slice(0, 4)),
+            name: nameOfInfo(info) || (info.client === me ? this.host.myName() : this.names.get(info.client)) ||
+                strings.chat.guest(info.client.slice(0, 4)),
             isMe: info.client === me,
         }));
         people.sort((a, b) => Number(b.isMe) - Number(a.isMe) || a.name.localeCompare(b.name));

@@ -23,6 +23,8 @@ export interface Message {
     author: string;
     text: string;
     time: number;
+    /* false: the publication says nothing of its time and comes from the history; `time` only sorts it in. */
+    hasTime: boolean;
     isMine: boolean;
     state: 'settled' | 'sending' | 'waiting' | 'accepted' | 'failed';
     error: string;
@@ -57,13 +59,18 @@ export function nameOfInfo(info: ReceivedPublication['info']): string {
     return cleanName(vouched) || cleanName(info?.user);
 }
 
-/* Any publication as a message: ours, one from curl with only a text, or any other JSON, shown as JSON.
- * `now` stands in for a time that is missing, or that a wrong clock put into the future. */
+function timeOf(publication: ReceivedPublication, now: number): number | null {
+    const { t } = (publication.data ?? {}) as { t?: unknown };
+    return typeof t === 'number' && t > 0 && t < now + 60_000 ? t : null;
+}
+
+/* Any publication that just arrived as a message: ours, one from curl with only a text, or any other JSON, shown
+ * as JSON. `now` stands in for a time that is missing, or that a wrong clock put into the future. */
 export function messageOf(publication: ReceivedPublication, now: number, fallbackName: string): Message {
     const data = (publication.data ?? {}) as Partial<Record<keyof ChatData, unknown>>;
     const isText = typeof data.text === 'string';
     const id = typeof data.id === 'string' ? truncate(data.id, 64) : '';
-    const time = typeof data.t === 'number' && data.t > 0 && data.t < now + 60_000 ? data.t : now;
+    const time = timeOf(publication, now) ?? now;
     const text = isText ? (data.text as string) : JSON.stringify(publication.data, null, 2) ?? '';
     const offset = publication.offset ?? 0;
     return {
@@ -73,10 +80,22 @@ export function messageOf(publication: ReceivedPublication, now: number, fallbac
         author: nameOfInfo(publication.info) || cleanName(data.name) || fallbackName,
         text: isText ? text : '```\n' + text + '\n```',
         time,
+        hasTime: true,
         isMine: false,
         state: 'settled',
         error: '',
     };
+}
+
+/* A page of history, oldest first. The server does not say when it was published: a publication without a time
+ * of its own stands at that of the one before it. */
+export function messagesOf(publications: readonly ReceivedPublication[], now: number, fallbackName: string): Message[] {
+    let time = publications.map((publication) => timeOf(publication, now)).find((known) => known !== null) ?? now;
+    return publications.map((publication) => {
+        const own = timeOf(publication, now);
+        time = own ?? time;
+        return { ...messageOf(publication, now, fallbackName), time, hasTime: own !== null };
+    });
 }
 
 function lastOffset(settled: readonly Message[]): number {
@@ -99,7 +118,7 @@ export function settle(timeline: Timeline, incoming: readonly Message[]): Timeli
             continue;
         }
         const own = outgoing.find((candidate) => isSame(candidate, message));
-        added.push(own === undefined ? message : { ...message, isMine: true, author: own.author, time: own.time });
+        added.push(own === undefined ? message : { ...message, isMine: true, time: own.time });
         outgoing = own === undefined ? outgoing : outgoing.filter((candidate) => candidate !== own);
         offsets.add(message.offset);
         ids.add(message.id);
