@@ -13,7 +13,7 @@ enum { BACKLOG = 4096 };
 struct opening {
     struct listeners *listeners;
     uint16_t *port;
-    bool is_internal, is_tls;
+    bool is_internal, is_tls, is_first;
     char *error;
     size_t error_bytes;
 };
@@ -36,7 +36,7 @@ static uint16_t bound_port(int fd)
                                                : ((struct sockaddr_in *)&address)->sin_port);
 }
 
-static int open_socket(const struct addrinfo *info)
+static int open_socket(const struct addrinfo *info, bool shares_port)
 {
     int on = 1;
     int fd = socket(info->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -45,7 +45,7 @@ static int open_socket(const struct addrinfo *info)
     }
     bool is_set =
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
-        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0 &&
+        (!shares_port || setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0) &&
         (info->ai_family != AF_INET6 || setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) == 0);
     if (!is_set || bind(fd, info->ai_addr, info->ai_addrlen) != 0 || listen(fd, BACKLOG) != 0) {
         int saved = errno;
@@ -54,6 +54,20 @@ static int open_socket(const struct addrinfo *info)
         return -1;
     }
     return fd;
+}
+
+/* Workers share the port by SO_REUSEPORT, which lets any process of the same user in: a server started twice
+ * would take half of the first one's connections. So the first worker asks for the port alone first. */
+static int open_for(const struct opening *opening, const struct addrinfo *info)
+{
+    if (opening->is_first && *opening->port != 0) {
+        int alone = open_socket(info, false);
+        if (alone < 0) {
+            return -1;
+        }
+        close(alone);
+    }
+    return open_socket(info, true);
 }
 
 static bool open_address(const struct opening *opening, const char *address)
@@ -78,7 +92,7 @@ static bool open_address(const struct opening *opening, const char *address)
         } else if (*opening->port != 0) {
             ((struct sockaddr_in *)info->ai_addr)->sin_port = htons(*opening->port);
         }
-        int fd = open_socket(info);
+        int fd = open_for(opening, info);
         if (fd < 0) {
             last_error = errno;
             if (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL) {
@@ -113,9 +127,10 @@ static bool open_list(const struct opening *opening, const struct str_list *addr
 }
 
 bool listeners_open(struct listeners *out, const struct config *config, uint16_t *port,
-                    uint16_t *internal_port, char *error, size_t error_bytes)
+                    uint16_t *internal_port, bool is_first, char *error, size_t error_bytes)
 {
-    struct opening opening = {.listeners = out, .port = port, .error = error, .error_bytes = error_bytes};
+    struct opening opening = {
+        .listeners = out, .port = port, .is_first = is_first, .error = error, .error_bytes = error_bytes};
     out->count = 0;
     opening.is_tls = config->http_server_tls_enabled;
     bool is_open = open_list(&opening, &config->http_server_address);

@@ -19,9 +19,10 @@ struct listeners {
 /* Opens the sockets of one worker for all configured addresses; no address means all of IPv4 and IPv6.
  * `*port` and
  * `*internal_port` are what to bind; 0 takes a free port and stores it, for the other workers to share.
+ * `is_first`: for the first worker, a port that another process listens on is refused.
  * false: nothing is open, and `error` (of `error_bytes`) says which address failed and why. */
 bool listeners_open(struct listeners *out, const struct config *config, uint16_t *port,
-                    uint16_t *internal_port, char *error, size_t error_bytes);
+                    uint16_t *internal_port, bool is_first, char *error, size_t error_bytes);
 void listeners_close(struct listeners *listeners);
 
 #endif

@@ -143,8 +143,8 @@ static bool start_workers(struct serving *serving)
     for (unsigned i = 0; i < server->worker_count; i++) {
         struct listeners listeners;
         char text[256];
-        if (!listeners_open(&listeners, serving->config, &serving->port, &serving->internal_port, text,
-                            sizeof text)) {
+        if (!listeners_open(&listeners, serving->config, &serving->port, &serving->internal_port, i == 0,
+                            text, sizeof text)) {
             fprintf(stderr, "error: %s\n", text);
             return false;
         }
