@@ -261,7 +261,6 @@ forEachWorkerCount('slow readers', (workers) => {
         const client = await Client.connect(server, userToken('1'));
         await client.subscribe('chat:big');
         client.ws.raw.stopReading();
-        const count = 250; /* answers of 100 kB */
         /* One command after the other, until one is not handled any more. */
         const before = await server.metric('starling_commands_total');
         const handled = async () => (await server.metric('starling_commands_total')) - before;

@@ -136,10 +136,20 @@ export function writeScratch(name: string, content: string): string {
 
 export interface StartOptions {
     config?: Config;
+    /* A configuration file to use as it is, instead of `config`. */
+    file?: string;
+    /* No configuration file at all. */
+    bare?: boolean;
     /* Put in front of the command line: ["prlimit", "--nofile=40"]. */
     wrapper?: string[];
     args?: string[];
     env?: Record<string, string>;
+}
+
+/* The environment of a server: what the caller's shell sets for one is not for these. */
+export function cleanEnvironment(more: Record<string, string> = {}): NodeJS.ProcessEnv {
+    const own = Object.entries(process.env).filter(([name]) => !name.startsWith('STARLING_'));
+    return { ...Object.fromEntries(own), ...more };
 }
 
 const SANITIZER_REPORT = /Sanitizer|runtime error:|must\(/;
@@ -185,12 +195,13 @@ export class Server {
     }
 
     static async start(options: StartOptions = {}): Promise<Server> {
-        const config = merged(baseConfig(), options.config ?? {});
-        const file = writeScratch('starling.json', JSON.stringify(config));
-        const command = [...(options.wrapper ?? []), binaryPath(), 'serve', '-c', file, ...(options.args ?? [])];
+        const config = JSON.stringify(merged(baseConfig(), options.config ?? {}));
+        const file = options.bare ? [] : ['-c', options.file ?? writeScratch('starling.json', config)];
+        const command = [...(options.wrapper ?? []), binaryPath(), 'serve', ...file, ...(options.args ?? [])];
         const child = spawn(command[0] as string, command.slice(1), {
             stdio: ['ignore', 'pipe', 'pipe'],
-            env: { ...process.env, ...options.env },
+            cwd: scratch,
+            env: cleanEnvironment(options.env),
         });
         const server = new Server(child);
         await eventually('ready', () => server.find('ready') !== undefined || server.hasExited, SOON_MS * 2);
