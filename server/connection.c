@@ -292,6 +292,9 @@ static void on_control(struct connection *connection, enum websocket_event_kind 
         connection_close_websocket(connection, 1008, STR("too many control frames"), false);
         return;
     }
+    if (kind == WEBSOCKET_PONG && connection->session != NULL) {
+        session_on_pong(connection->session);
+    }
     if (kind != WEBSOCKET_PING || (connection->is_blocked && connection->has_pong_queued)) {
         return;
     }

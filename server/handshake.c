@@ -78,6 +78,16 @@ void handshake_give_back(struct worker *worker, const unsigned char address[ADDR
     give_back_place(worker);
 }
 
+/* The one query parameter that means something to a WebSocket; the SDKs add others. */
+static bool asks_for_frame_pings(const struct http_request *request)
+{
+    struct buf value = {0};
+    bool is_asked =
+        http_query_get(request->query, "cf_ws_frame_ping_pong", &value) && str_is(buf_str(&value), "true");
+    buf_release(&value);
+    return is_asked;
+}
+
 static void accept_upgrade(struct exchange *exchange)
 {
     static const char *const subprotocols[] = {"centrifuge-json"};
@@ -87,6 +97,9 @@ static void accept_upgrade(struct exchange *exchange)
     if (session == NULL && !is_echo) {
         refuse(exchange, 503, "memory", "the server is busy");
         return;
+    }
+    if (session != NULL) {
+        session->pings_by_frame = asks_for_frame_pings(&exchange->request);
     }
     struct buf answer = {0};
     char accept[WEBSOCKET_ACCEPT_KEY_LEN];

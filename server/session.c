@@ -414,7 +414,15 @@ static void ping(struct session *session, uint64_t now_ms)
     session->awaits_pong = true;
     session->pong_due_ms = now_ms + config->client_pong_timeout_ms;
     session->ping_due_ms = now_ms + config->client_ping_interval_ms;
-    send_frame(session, session->worker->ping_frame);
+    send_frame(session,
+               session->pings_by_frame ? session->worker->control_ping_frame : session->worker->ping_frame);
+}
+
+void session_on_pong(struct session *session)
+{
+    if (session->pings_by_frame) {
+        session->awaits_pong = false; /* one that nobody asked for is ignored (RFC 6455 section 5.5.3) */
+    }
 }
 
 static bool has_missed_pong(const struct session *session, uint64_t now_ms)

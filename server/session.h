@@ -40,6 +40,7 @@ struct session {
     bool is_waiting;  /* a command is being decided: further ones go to `stash` */
     bool was_refused; /* connect was answered with an error: no command is accepted any more */
     bool awaits_pong;
+    bool pings_by_frame;  /* WebSocket ping frames instead of {} (PROTOCOL section 1.1) */
     bool is_user_counted; /* holds a place in the quota of its user */
     struct worker *worker;
     struct connection *connection; /* NULL once CLOSED */
@@ -80,6 +81,8 @@ void session_start(struct session *session, struct connection *connection);
 
 /* One whole message of the client, borrowed. */
 void session_on_message(struct session *session, struct str message, bool is_binary);
+/* A WebSocket pong frame came. */
+void session_on_pong(struct session *session);
 /* The connection has gone or is closing: leaves all channels. Called once, by the connection. */
 void session_on_gone(struct session *session);
 

@@ -254,8 +254,8 @@ static void reply_connect(struct session *session)
         .expires = connecting->expire_at_s != 0,
         .ttl_s = connecting->expire_at_s != 0 ? session_ttl_s(connecting->expire_at_s) : 0,
         .subs = buf_str(&connecting->subs),
-        .ping_s = (uint32_t)(config->client_ping_interval_ms / 1000),
-        .pong = true,
+        .ping_s = session->pings_by_frame ? 0 : (uint32_t)(config->client_ping_interval_ms / 1000),
+        .pong = !session->pings_by_frame,
         .time_ms = config->client_connect_include_server_time ? (int64_t)clock_wall_ms() : 0,
     };
     struct buf *reply = session_reply_buf();

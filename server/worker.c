@@ -358,6 +358,7 @@ static void worker_free(struct worker *worker)
     quota_free(worker->quota);
     hub_free(worker->hub);
     frame_unref(worker->ping_frame);
+    frame_unref(worker->control_ping_frame);
     if (worker->users != NULL) {
         users_free(worker->users);
     }
@@ -429,7 +430,12 @@ static struct worker *worker_new(struct server *server, unsigned index)
     random_bytes(&worker->random_state, sizeof worker->random_state);
     worker->random_state |= 1; /* xorshift never leaves 0 */
     worker->ping_frame = transport_frame(FRAME_WEBSOCKET_JSON, STR("{}"));
-    if (worker->ping_frame == NULL) {
+    worker->control_ping_frame = frame_new(WEBSOCKET_HEAD_MAX);
+    if (worker->control_ping_frame != NULL) {
+        worker->control_ping_frame->len =
+            (uint32_t)websocket_head(worker->control_ping_frame->bytes, WEBSOCKET_OPCODE_PING, true, 0);
+    }
+    if (worker->ping_frame == NULL || worker->control_ping_frame == NULL) {
         worker_free(worker);
         return NULL;
     }

@@ -76,7 +76,7 @@ struct worker {
     struct rate connect_rate; /* this worker's share of client.connection_rate_limit */
     struct http_limits http_limits;
     struct websocket_limits websocket_limits, echo_limits;
-    struct frame *ping_frame;
+    struct frame *ping_frame, *control_ping_frame; /* {}, and a WebSocket ping */
     struct metrics metrics;
     struct worker_loop *loop; /* libev's part, private to worker.c */
 };

@@ -50,6 +50,19 @@ describe('pings', () => {
         await client.expectDisconnect(3501);
     });
 
+    test('come as WebSocket frames where the client asks for that, and the connect reply names none', async () => {
+        const client = await Client.open(server, { path: '/connection/websocket?cf_ws_frame_ping_pong=true' });
+        const reply = await client.connect({ token: userToken('1') });
+        assert.deepEqual([reply.ping, reply.pong], [undefined, undefined]);
+        for (let i = 0; i < 2; i++) {
+            const frame = await client.ws.nextFrame('a ping frame');
+            assert.deepEqual([frame.opcode, frame.payload.length], [OPCODE.PING, 0]);
+            client.ws.send(OPCODE.PONG, '');
+        }
+        assert.equal((await client.ws.nextFrame('a third ping frame')).opcode, OPCODE.PING);
+        await client.expectDisconnect(3012);
+    });
+
     test('a second pong for one ping is closed 3501', async () => {
         const client = await Client.connect(server, userToken('1'));
         await client.expectPing();
