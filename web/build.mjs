@@ -44,7 +44,10 @@ const modules = await build({
 });
 /* The chosen theme has to be known before the first paint: a small classic script, in the head. */
 const theme = await build({ ...common, entryPoints: ['src/theme.ts'], format: 'iife' });
-const styles = await build({ ...common, entryPoints: ['base', ...Object.keys(PAGES)].map((s) => `src/styles/${s}.css`) });
+const styles = await build({
+    ...common,
+    entryPoints: ['base', ...Object.keys(PAGES)].map((s) => `src/styles/${s}.css`),
+});
 
 /* Output file of an entry point, and every output it imports, as paths below dist/. */
 function outputsOf(result, entry) {

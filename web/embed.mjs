@@ -35,7 +35,9 @@ function requestPath(name) {
 function literal(bytes) {
     const lines = [];
     for (let at = 0; at < bytes.length; at += BYTES_PER_LINE) {
-        const escapes = [...bytes.subarray(at, at + BYTES_PER_LINE)].map((b) => `\\${b.toString(8).padStart(3, '0')}`);
+        const escapes = [...bytes.subarray(at, at + BYTES_PER_LINE)].map(
+            (b) => `\\${b.toString(8).padStart(3, '0')}`,
+        );
         lines.push(`    "${escapes.join('')}"`);
     }
     return lines.join('\n');
@@ -51,7 +53,12 @@ for (const name of await filesBelow('')) {
     const gzip = gzipSync(identity, { level: 9 });
     /* The operating system in the header would make the output depend on the machine. */
     gzip[9] = 255;
-    files.push({ name, path: requestPath(name), identity, gzip: gzip.length < identity.length ? gzip : Buffer.alloc(0) });
+    files.push({
+        name,
+        path: requestPath(name),
+        identity,
+        gzip: gzip.length < identity.length ? gzip : Buffer.alloc(0),
+    });
 }
 files.sort((a, b) => Buffer.compare(Buffer.from(a.path), Buffer.from(b.path)));
 

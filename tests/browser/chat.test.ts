@@ -2,7 +2,19 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
 import type { Browser } from 'playwright-core';
-import { count, enter, person, type Person, ready, say, type Server, startBrowser, startLine, startServer, texts } from './harness.ts';
+import {
+    count,
+    enter,
+    person,
+    type Person,
+    ready,
+    say,
+    type Server,
+    startBrowser,
+    startLine,
+    startServer,
+    texts,
+} from './harness.ts';
 
 let server: Server;
 let browser: Browser;
@@ -150,12 +162,17 @@ describe('history', () => {
         assert.equal((await texts(ann))[0], 'line 71');
         const line = ann.page.locator('.message .text', { hasText: /^line 75$/ });
         const log = ann.page.locator('.log');
-        const topOf = async (): Promise<number> => (await line.boundingBox())!.y - (await log.boundingBox())!.y;
-        await log.evaluate((element) => { element.scrollTop = 200; });
+        const topOf = async (): Promise<number> =>
+            (await line.boundingBox())!.y - (await log.boundingBox())!.y;
+        await log.evaluate((element) => {
+            element.scrollTop = 200;
+        });
         const before = await topOf();
         await ann.page.locator('.message .text', { hasText: /^line 21$/ }).waitFor({ state: 'attached' });
         assert.ok(Math.abs((await topOf()) - before) < 2, `${before} then ${await topOf()}`);
-        await log.evaluate((element) => { element.scrollTop = 0; });
+        await log.evaluate((element) => {
+            element.scrollTop = 0;
+        });
         await ann.page.locator('.message .text', { hasText: /^line 1$/ }).waitFor({ state: 'attached' });
         const all = await texts(ann);
         assert.equal(new Set(all).size, all.length);
@@ -168,7 +185,9 @@ describe('history', () => {
         await publishMany(room, 1, 400);
         await sees(ann, 'line 400');
         assert.equal(await ann.page.locator('.message').count(), 300);
-        await ann.page.locator('.log').evaluate((element) => { element.scrollTop = 0; });
+        await ann.page.locator('.log').evaluate((element) => {
+            element.scrollTop = 0;
+        });
         await ann.page.locator('.message .text', { hasText: /^line 1$/ }).waitFor({ state: 'attached' });
         assert.ok((await ann.page.locator('.message').count()) <= 300);
         await ann.page.getByRole('button', { name: 'Jump to latest' }).click();
@@ -185,7 +204,9 @@ describe('a line that breaks', () => {
         await server.publish(`chat:${room}`, { name: 'bot', text: 'before' });
         await sees(ann, 'before');
         line.cut();
-        await ann.page.locator('.banner.warn', { hasText: /Offline\. Next try in \d+ s|Trying to connect/ }).waitFor();
+        await ann.page
+            .locator('.banner.warn', { hasText: /Offline\. Next try in \d+ s|Trying to connect/ })
+            .waitFor();
         await publishMany(room, 1, 3);
         line.mend();
         await ann.page.getByText('Back online: 3 messages recovered.').first().waitFor({ timeout: 20_000 });
@@ -208,7 +229,9 @@ describe('a line that breaks', () => {
         await ann.page.getByText('Waiting for the connection…').waitFor();
         line.mend();
         await sees(bob, 'into the dark');
-        await ann.page.locator('.message.settled .text', { hasText: 'into the dark' }).waitFor({ timeout: 20_000 });
+        await ann.page
+            .locator('.message.settled .text', { hasText: 'into the dark' })
+            .waitFor({ timeout: 20_000 });
         assert.equal(count(await texts(ann), 'into the dark'), 1);
         assert.equal(count(await texts(bob), 'into the dark'), 1);
         await line.close();
@@ -226,7 +249,10 @@ describe('a line that breaks', () => {
         await say(ann, 'two');
         await ann.page.clock.runFor(31_000);
         await ann.page.locator('.message.failed').nth(1).waitFor();
-        await ann.page.locator('.message.failed', { hasText: 'one' }).getByRole('button', { name: 'Delete' }).click();
+        await ann.page
+            .locator('.message.failed', { hasText: 'one' })
+            .getByRole('button', { name: 'Delete' })
+            .click();
         line.mend();
         await ann.page.clock.runFor(25_000);
         await ann.page.locator('.banner.warn').waitFor({ state: 'detached' });
@@ -335,11 +361,21 @@ describe('rooms', () => {
 
 describe('what strangers write', () => {
     const CORPUS = [
-        '<script>document.title="hacked"</script>', '<img src=x onerror=alert(1)>', '<svg/onload=alert(1)>',
-        '<iframe src="javascript:alert(1)"></iframe>', '<a href="javascript:alert(1)">x</a>', '[x](javascript:alert(1))',
-        '![x](javascript:alert(1))', '[x](data:text/html,<script>alert(1)</script>)', '<style>*{display:none}</style>',
-        '<math><mi xlink:href="javascript:alert(1)">x</mi></math>', '<details open ontoggle=alert(1)>x</details>',
-        '</ol></div><h1>broken out</h1>', '&lt;b&gt;', '\u202egpj.exe', '<form action="//evil.example"><input autofocus onfocus=alert(1)>',
+        '<script>document.title="hacked"</script>',
+        '<img src=x onerror=alert(1)>',
+        '<svg/onload=alert(1)>',
+        '<iframe src="javascript:alert(1)"></iframe>',
+        '<a href="javascript:alert(1)">x</a>',
+        '[x](javascript:alert(1))',
+        '![x](javascript:alert(1))',
+        '[x](data:text/html,<script>alert(1)</script>)',
+        '<style>*{display:none}</style>',
+        '<math><mi xlink:href="javascript:alert(1)">x</mi></math>',
+        '<details open ontoggle=alert(1)>x</details>',
+        '</ol></div><h1>broken out</h1>',
+        '&lt;b&gt;',
+        '\u202egpj.exe',
+        '<form action="//evil.example"><input autofocus onfocus=alert(1)>',
     ];
 
     test('H42 markup shows as text, in messages and in names', async () => {
@@ -352,8 +388,12 @@ describe('what strangers write', () => {
         await server.publish(`chat:${room}`, { name: 'end', text: 'the end' });
         await sees(ann, 'the end');
         const inside = await ann.page.locator('.log').evaluate((log) => ({
-            foreign: log.querySelectorAll('script, img, iframe, style, math, form, input, details, h1, object, embed').length,
-            handlers: [...log.querySelectorAll('*')].flatMap((e) => [...e.attributes]).filter((a) => /^on|^style$/.test(a.name)).length,
+            foreign: log.querySelectorAll(
+                'script, img, iframe, style, math, form, input, details, h1, object, embed',
+            ).length,
+            handlers: [...log.querySelectorAll('*')]
+                .flatMap((e) => [...e.attributes])
+                .filter((a) => /^on|^style$/.test(a.name)).length,
             links: [...log.querySelectorAll('a')].map((a) => a.href),
             text: log.textContent,
         }));
@@ -371,8 +411,12 @@ describe('what strangers write', () => {
         await enter(ann, server.origin, room);
         await server.publish(`chat:${room}`, { name: 'W'.repeat(5_000), text: 'W'.repeat(50_000) });
         await sees(ann, 'WWW');
-        const widths = await ann.page.evaluate(() => [document.documentElement.scrollWidth, innerWidth,
-            document.querySelector('.log')!.scrollWidth, document.querySelector('.log')!.clientWidth]);
+        const widths = await ann.page.evaluate(() => [
+            document.documentElement.scrollWidth,
+            innerWidth,
+            document.querySelector('.log')!.scrollWidth,
+            document.querySelector('.log')!.clientWidth,
+        ]);
         assert.equal(widths[0], widths[1]);
         assert.equal(widths[2], widths[3]);
     });

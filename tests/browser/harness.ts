@@ -40,7 +40,9 @@ function freePort(): Promise<number> {
 
 export function binary(): string {
     const candidates = [process.env.STARLING, 'build/release/starling', 'build/starling'];
-    const found = candidates.map((name) => (name ? path.resolve(repository, name) : '')).find((name) => name && existsSync(name));
+    const found = candidates
+        .map((name) => (name ? path.resolve(repository, name) : ''))
+        .find((name) => name && existsSync(name));
     if (found === undefined) {
         throw new Error('no server to test: run make, or set STARLING');
     }
@@ -71,7 +73,10 @@ export async function startServer(options: ServerOptions = {}): Promise<Server> 
         port,
         origin,
         publish: async (channel, data) => {
-            const answer = await fetch(`${origin}/api/publish`, { method: 'POST', body: JSON.stringify({ channel, data }) });
+            const answer = await fetch(`${origin}/api/publish`, {
+                method: 'POST',
+                body: JSON.stringify({ channel, data }),
+            });
             const body = (await answer.json()) as { error?: { message: string } };
             if (!answer.ok || body.error !== undefined) {
                 throw new Error(`publish: ${answer.status} ${body.error?.message ?? ''}`);
@@ -88,8 +93,12 @@ export function startBrowser(): Promise<Browser> {
     return chromium.launch({
         executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
         args: [
-            '--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update',
-            '--disable-sync', '--no-first-run',
+            '--no-sandbox',
+            '--disable-gpu',
+            '--disable-background-networking',
+            '--disable-component-update',
+            '--disable-sync',
+            '--no-first-run',
         ],
     });
 }
@@ -113,11 +122,13 @@ export async function startLine(server: Server): Promise<Line> {
         const far = net.connect(server.port, '127.0.0.1');
         for (const socket of [near, far]) {
             sockets.add(socket);
-            socket.on('error', () => undefined).on('close', () => {
-                sockets.delete(socket);
-                near.destroy();
-                far.destroy();
-            });
+            socket
+                .on('error', () => undefined)
+                .on('close', () => {
+                    sockets.delete(socket);
+                    near.destroy();
+                    far.destroy();
+                });
         }
         near.pipe(far).pipe(near);
     });
@@ -149,8 +160,16 @@ export interface Person {
 /* Chromium says this of a WebSocket that fails, which some tests want it to do. */
 const EXPECTED = /WebSocket connection to|ERR_CONNECTION|ERR_EMPTY_RESPONSE|ERR_INTERNET_DISCONNECTED/;
 
-export async function person(browser: Browser, name: string, options: BrowserContextOptions = {}): Promise<Person> {
-    const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, locale: 'en-GB', ...options });
+export async function person(
+    browser: Browser,
+    name: string,
+    options: BrowserContextOptions = {},
+): Promise<Person> {
+    const context = await browser.newContext({
+        viewport: { width: 1280, height: 800 },
+        locale: 'en-GB',
+        ...options,
+    });
     const complaints: string[] = [];
     context.on('page', (page) => {
         page.on('console', (message) => {
@@ -166,7 +185,11 @@ export async function person(browser: Browser, name: string, options: BrowserCon
     });
     await context.addInitScript((given) => {
         /* about:blank has no storage. */
-        if (given !== '' && location.protocol !== 'about:' && localStorage.getItem('starling.name') === null) {
+        if (
+            given !== '' &&
+            location.protocol !== 'about:' &&
+            localStorage.getItem('starling.name') === null
+        ) {
             localStorage.setItem('starling.name', given);
         }
     }, name);

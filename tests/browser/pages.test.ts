@@ -59,7 +59,9 @@ describe('the front door', () => {
 
     test('says which step fails when the WebSocket does', async () => {
         const { page } = await someone();
-        await page.routeWebSocket(/connection\/websocket/, (socket) => { void socket.close({ code: 1006 as never }).catch(() => undefined); });
+        await page.routeWebSocket(/connection\/websocket/, (socket) => {
+            void socket.close({ code: 1006 as never }).catch(() => undefined);
+        });
         await page.goto(server.origin);
         await page.locator('.step.failed', { hasText: 'WebSocket' }).waitFor({ timeout: 15_000 });
         await page.locator('.step.skipped', { hasText: 'Publish and receive' }).waitFor();
@@ -74,7 +76,10 @@ describe('the live feed', () => {
         await value.waitFor({ timeout: 15_000 });
         const first = await value.innerText();
         await page.waitForFunction(
-            (old) => document.querySelector('.board tbody tr .value')?.textContent !== old, first, { timeout: 15_000 });
+            (old) => document.querySelector('.board tbody tr .value')?.textContent !== old,
+            first,
+            { timeout: 15_000 },
+        );
         await page.locator('.trend path[d*="L"]').first().waitFor({ state: 'attached' });
     });
 
@@ -82,7 +87,10 @@ describe('the live feed', () => {
         const { page } = await someone();
         await page.goto(`${server.origin}/feed`);
         await page.locator('[data-offset="feed:log"]').waitFor();
-        const line = (await page.locator('.snippet code').innerText()).replace('hello from curl', 'this very line');
+        const line = (await page.locator('.snippet code').innerText()).replace(
+            'hello from curl',
+            'this very line',
+        );
         await run('sh', ['-c', `${line} -sS`]);
         await page.locator('.line-text', { hasText: 'this very line' }).waitFor();
     });
@@ -116,11 +124,15 @@ describe('the live feed', () => {
         await page.locator('[data-offset="feed:log"]').waitFor();
         await page.waitForFunction(() => document.querySelector('.banner') === null);
         await page.getByRole('button', { name: 'Cut me off' }).click();
-        await page.getByText(/Cut off on purpose\. Back in \d+ s/).first().waitFor();
+        await page
+            .getByText(/Cut off on purpose\. Back in \d+ s/)
+            .first()
+            .waitFor();
         await server.publish('feed:log', { text: 'while away' });
         const entry = page.locator('.recoveries li', { hasText: 'feed:log' });
         await entry.waitFor({ timeout: 20_000 });
-        const [, count, from, to] = /(\d+) publications? recovered, offset (\d+) → (\d+)/.exec(await entry.innerText()) ?? [];
+        const [, count, from, to] =
+            /(\d+) publications? recovered, offset (\d+) → (\d+)/.exec(await entry.innerText()) ?? [];
         assert.ok(Number(count) >= 1);
         assert.equal(Number(to) - Number(from), Number(count));
         assert.equal(await page.getByText('while away').count(), 1);
@@ -146,7 +158,11 @@ describe('every page', () => {
 
     async function settled(page: Page, path: string): Promise<void> {
         await page.goto(server.origin + path);
-        await page.locator({ '/': '.step.ok >> nth=3', '/chat': '.log[aria-busy="false"]', '/feed': '.board td' }[path]!).first()
+        await page
+            .locator(
+                { '/': '.step.ok >> nth=3', '/chat': '.log[aria-busy="false"]', '/feed': '.board td' }[path]!,
+            )
+            .first()
             .waitFor({ timeout: 15_000 });
     }
 
@@ -154,17 +170,29 @@ describe('every page', () => {
         test(`${path} does not scroll sideways on a screen of 320 pixels`, async () => {
             const { page } = await someone({ viewport: { width: 320, height: 568 } });
             await settled(page, path);
-            const [content, width] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+            const [content, width] = await page.evaluate(() => [
+                document.documentElement.scrollWidth,
+                innerWidth,
+            ]);
             assert.equal(content, width);
         });
 
         test(`${path} has targets of 44 pixels for fingers`, async () => {
-            const { page } = await someone({ viewport: { width: 390, height: 800 }, hasTouch: true, isMobile: true });
+            const { page } = await someone({
+                viewport: { width: 390, height: 800 },
+                hasTouch: true,
+                isMobile: true,
+            });
             await settled(page, path);
-            const small = await page.locator('button:visible, nav a:visible').evaluateAll((all) => all
-                .map((element) => ({ box: element.getBoundingClientRect(), text: element.textContent || element.ariaLabel }))
-                .filter(({ box }) => box.height < 43.5 || box.width < 43.5)
-                .map(({ box, text }) => `${text}: ${box.width} x ${box.height}`));
+            const small = await page.locator('button:visible, nav a:visible').evaluateAll((all) =>
+                all
+                    .map((element) => ({
+                        box: element.getBoundingClientRect(),
+                        text: element.textContent || element.ariaLabel,
+                    }))
+                    .filter(({ box }) => box.height < 43.5 || box.width < 43.5)
+                    .map(({ box, text }) => `${text}: ${box.width} x ${box.height}`),
+            );
             assert.deepEqual(small, []);
         });
 
@@ -174,8 +202,12 @@ describe('every page', () => {
                 await settled(page, path);
                 await page.evaluate(await readFile(axe, 'utf8'));
                 const violations = await page.evaluate(async () => {
-                    const { axe: tool } = globalThis as unknown as { axe: { run(): Promise<{ violations: { id: string; nodes: { html: string }[] }[] }> } };
-                    return (await tool.run()).violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.html.slice(0, 120)).join(' | ')}`);
+                    const { axe: tool } = globalThis as unknown as {
+                        axe: { run(): Promise<{ violations: { id: string; nodes: { html: string }[] }[] }> };
+                    };
+                    return (await tool.run()).violations.map(
+                        (v) => `${v.id}: ${v.nodes.map((n) => n.html.slice(0, 120)).join(' | ')}`,
+                    );
                 });
                 assert.deepEqual(violations, []);
             });
@@ -199,7 +231,8 @@ describe('every page', () => {
     test('a chosen theme is kept, whatever the system says', async () => {
         const { page } = await someone({ colorScheme: 'light' });
         await page.goto(`${server.origin}/feed`);
-        const background = (): Promise<string> => page.evaluate(() => getComputedStyle(document.body.parentElement!).backgroundColor);
+        const background = (): Promise<string> =>
+            page.evaluate(() => getComputedStyle(document.body.parentElement!).backgroundColor);
         const light = await background();
         await page.getByRole('button', { name: /^Theme/ }).click();
         await page.getByRole('button', { name: /^Theme/ }).click();

@@ -22,8 +22,14 @@ try {
     await say(ada, 'Morning! The new build is out: **two times** faster, see https://example.org/notes');
     await say(ada, 'Delivery is at most one system call per connection and turn.');
     await say(grace, 'Nice. How does it look like from a page?');
-    await say(ada, 'Like this:\n```\nconst lobby = client.newSubscription("chat:lobby");\nlobby.subscribe();\n```');
-    await say(grace, '> at most one system call\n\nThat is the part I like. Things to try next:\n- cut the line\n- *watch* it recover\n- `?` for the keys');
+    await say(
+        ada,
+        'Like this:\n```\nconst lobby = client.newSubscription("chat:lobby");\nlobby.subscribe();\n```',
+    );
+    await say(
+        grace,
+        '> at most one system call\n\nThat is the part I like. Things to try next:\n- cut the line\n- *watch* it recover\n- `?` for the keys',
+    );
     await server.publish('chat:lobby', { name: 'deploy-bot', text: 'Deployed `4f2c91a` to production.' });
     for (const room of ['design', 'ops', 'random']) {
         await server.publish(`chat:${room}`, { name: 'bot', text: 'first' });
@@ -31,13 +37,21 @@ try {
 
     for (const [size, viewport] of Object.entries(SIZES)) {
         for (const colorScheme of ['light', 'dark'] as const) {
-            const options = { viewport, colorScheme, deviceScaleFactor: size === 'phone' ? 2 : 1, hasTouch: size === 'phone' };
+            const options = {
+                viewport,
+                colorScheme,
+                deviceScaleFactor: size === 'phone' ? 2 : 1,
+                hasTouch: size === 'phone',
+            };
             const linus = await person(browser, 'Linus', options);
             const shoot = (name: string): Promise<Buffer> =>
                 linus.page.screenshot({ path: path.join(folder, `${name}-${size}-${colorScheme}.png`) });
             await linus.page.goto(server.origin);
             await linus.page.locator('.step.ok').nth(3).waitFor();
-            await linus.page.screenshot({ path: path.join(folder, `home-${size}-${colorScheme}.png`), fullPage: true });
+            await linus.page.screenshot({
+                path: path.join(folder, `home-${size}-${colorScheme}.png`),
+                fullPage: true,
+            });
 
             for (const room of ['design', 'ops', 'random', 'lobby']) {
                 await enter(linus, server.origin, room);
@@ -64,7 +78,9 @@ try {
             await shoot('chat-switcher');
             await linus.page.keyboard.press('Escape');
             if (size === 'desktop') {
-                await linus.page.locator('.composer textarea').blur();
+                await linus.page.locator('dialog').waitFor({ state: 'detached' });
+                await linus.page.locator('.log').focus();
+                await linus.page.locator('.log:focus').waitFor();
                 await linus.page.keyboard.press('?');
                 await shoot('chat-help');
                 await linus.page.keyboard.press('Escape');
@@ -85,7 +101,10 @@ try {
 
             await linus.page.goto(`${server.origin}/feed`);
             await pause(6_000);
-            await linus.page.screenshot({ path: path.join(folder, `feed-${size}-${colorScheme}.png`), fullPage: true });
+            await linus.page.screenshot({
+                path: path.join(folder, `feed-${size}-${colorScheme}.png`),
+                fullPage: true,
+            });
             await linus.page.locator('.cut').click();
             await pause(1_500);
             await shoot('feed-cut');

@@ -11,14 +11,28 @@ import { binary, person, say, type Server, startBrowser, startServer } from './h
 
 const run = promisify(execFile);
 const permissions = {
-    allow_subscribe_for_client: true, allow_publish_for_subscriber: true, allow_history_for_subscriber: true,
+    allow_subscribe_for_client: true,
+    allow_publish_for_subscriber: true,
+    allow_history_for_subscriber: true,
     allow_presence_for_subscriber: true,
 };
 const CONFIG = {
-    client: { token: { hmac_secret_key: 'a-secret-of-these-tests-and-of-nothing-else' }, allowed_origins: ['*'] },
+    client: {
+        token: { hmac_secret_key: 'a-secret-of-these-tests-and-of-nothing-else' },
+        allowed_origins: ['*'],
+    },
     http_api: { key: 'a-key-of-these-tests-and-of-nothing-else' },
     channel: {
-        namespaces: [{ name: 'chat', presence: true, join_leave: true, history_size: 10, history_ttl: '60s', ...permissions }],
+        namespaces: [
+            {
+                name: 'chat',
+                presence: true,
+                join_leave: true,
+                history_size: 10,
+                history_ttl: '60s',
+                ...permissions,
+            },
+        ],
     },
 };
 

@@ -32,9 +32,10 @@ export const strings = {
         tokenSend: 'Connect',
         retry: 'Try now',
         reconnect: 'Connect again',
-        recovered: (count: number) => count === 0
-            ? 'Back online. Nothing was missed.'
-            : `Back online: ${counted(count, 'message', 'messages')} recovered.`,
+        recovered: (count: number) =>
+            count === 0
+                ? 'Back online. Nothing was missed.'
+                : `Back online: ${counted(count, 'message', 'messages')} recovered.`,
         gap: (channels: string[]) =>
             `Back online. The break was longer than the server remembers: history reloaded (${channels.join(', ')}).`,
     },
@@ -179,26 +180,36 @@ export const strings = {
         testTitle: 'Self-test',
         testText: 'What this browser can reach on this server, one step after another.',
         testAgain: 'Test again',
-        testStates: { waiting: 'waiting', running: 'running', ok: 'works', failed: 'failed', skipped: 'skipped' },
+        testStates: {
+            waiting: 'waiting',
+            running: 'running',
+            ok: 'works',
+            failed: 'failed',
+            skipped: 'skipped',
+        },
         testHealth: 'Health',
         testSocket: 'WebSocket',
         testRoundTrip: 'Publish and receive',
         testApi: 'Server API',
         healthOk: (ms: number) => `GET /health answered in ${ms} ms`,
-        healthStatus: (status: number) => `GET /health answered ${status}. The server is up but does not call itself healthy.`,
+        healthStatus: (status: number) =>
+            `GET /health answered ${status}. The server is up but does not call itself healthy.`,
         healthFailed: 'GET /health did not answer. Is the server still running, and the network up?',
         socketOk: (ms: number) => `connected in ${ms} ms`,
         socketRefused: (reason: string, code: number) =>
             `The server refused the connection: ${reason} (${code}). It probably asks for a token.`,
-        socketFailed: 'The WebSocket did not open. A proxy in between may not pass the Upgrade header, or ' +
+        socketFailed:
+            'The WebSocket did not open. A proxy in between may not pass the Upgrade header, or ' +
             'client.allowed_origins does not name this page.',
         socketTimeout: 'No answer to the WebSocket within 5 s.',
         roundTripOk: (ms: number) => `a message to ourselves took ${ms} ms`,
-        roundTripRefused: (reason: string) => `The channel was refused: ${reason}. Outside dev mode that is normal.`,
+        roundTripRefused: (reason: string) =>
+            `The channel was refused: ${reason}. Outside dev mode that is normal.`,
         roundTripTimeout: 'Connected, but the published message did not come back within 5 s.',
         apiOk: (ms: number) => `POST /api/info answered in ${ms} ms`,
         apiKey: 'Asks for an API key, as it should outside dev mode.',
-        apiStatus: (status: number) => `POST /api/info answered ${status}: the API may be off or on another port.`,
+        apiStatus: (status: number) =>
+            `POST /api/info answered ${status}: the API may be off or on another port.`,
         apiFailed: 'POST /api/info did not answer.',
         skipped: 'Not tried, because the step before failed.',
         snippetsTitle: 'Talk to it',

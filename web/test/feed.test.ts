@@ -1,6 +1,15 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { LOG_MAX, newBoard, rateOf, receive, ROWS_MAX, show, TREND_POINTS, trendPath } from '../src/feed/model.ts';
+import {
+    LOG_MAX,
+    newBoard,
+    rateOf,
+    receive,
+    ROWS_MAX,
+    show,
+    TREND_POINTS,
+    trendPath,
+} from '../src/feed/model.ts';
 
 const NOW = 1_800_000_000_000;
 
@@ -19,9 +28,21 @@ test('a price changes its row in place', () => {
 
 test('what has no known shape is in the log, as it was published', () => {
     const board = newBoard();
-    const strange = [null, 5, 'x', [1], { a: 1 }, { symbol: 'A', price: 'much' }, { symbol: 1, price: 1 }, { name: 'a', value: null }];
+    const strange = [
+        null,
+        5,
+        'x',
+        [1],
+        { a: 1 },
+        { symbol: 'A', price: 'much' },
+        { symbol: 1, price: 1 },
+        { name: 'a', value: null },
+    ];
     strange.forEach((data) => receive(board, 'feed:log', data, undefined, NOW));
-    assert.deepEqual(board.log.map((line) => line.text), strange.map((data) => JSON.stringify(data)));
+    assert.deepEqual(
+        board.log.map((line) => line.text),
+        strange.map((data) => JSON.stringify(data)),
+    );
     assert.equal(board.prices.size + board.counters.size, 0);
 });
 

@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { parseRoomName, parseStoredRooms, roomOfHash, ROOM_NAME_CHARACTERS_MAX, ROOMS_MAX, unreadCount } from '../src/chat/rooms.ts';
+import {
+    parseRoomName,
+    parseStoredRooms,
+    roomOfHash,
+    ROOM_NAME_CHARACTERS_MAX,
+    ROOMS_MAX,
+    unreadCount,
+} from '../src/chat/rooms.ts';
 
 test('capitals, spaces and a leading # in a room name are forgiven', () => {
     assert.deepEqual(parseRoomName('  #The  Big Room '), { ok: true, name: 'the-big-room' });
@@ -15,7 +22,22 @@ test('a room name has at most its characters', () => {
 });
 
 test('characters that mean something in a channel name are refused with a reason', () => {
-    for (const name of ['a:b', '$a', 'a#b', 'a/b', 'a*', 'a&b', 'ä', '<b>', 'a\u202eb', '-a', 'a.', '.', 'a"b', "a'b"]) {
+    for (const name of [
+        'a:b',
+        '$a',
+        'a#b',
+        'a/b',
+        'a*',
+        'a&b',
+        'ä',
+        '<b>',
+        'a\u202eb',
+        '-a',
+        'a.',
+        '.',
+        'a"b',
+        "a'b",
+    ]) {
         const parsed = parseRoomName(name);
         assert.equal(parsed.ok, false, name);
         assert.notEqual(parsed.ok ? '' : parsed.reason, '');
@@ -55,8 +77,16 @@ test('a stored list of rooms that is nonsense is an empty list', () => {
 test('a stored list keeps good rooms once, and forgets bad positions', () => {
     const read = { epoch: 'e', offset: 3 };
     assert.deepEqual(
-        parseStoredRooms([{ name: 'a', read }, { name: 'a' }, { name: 'b', read: { epoch: 1, offset: -1 } }, { name: '$' }]),
-        [{ name: 'a', read }, { name: 'b', read: null }],
+        parseStoredRooms([
+            { name: 'a', read },
+            { name: 'a' },
+            { name: 'b', read: { epoch: 1, offset: -1 } },
+            { name: '$' },
+        ]),
+        [
+            { name: 'a', read },
+            { name: 'b', read: null },
+        ],
     );
 });
 

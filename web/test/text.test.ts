@@ -1,6 +1,14 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { cleanName, cleanText, colourOf, formatDuration, initialOf, NAME_CHARACTERS_MAX, truncate } from '../src/shared/text.ts';
+import {
+    cleanName,
+    cleanText,
+    colourOf,
+    formatDuration,
+    initialOf,
+    NAME_CHARACTERS_MAX,
+    truncate,
+} from '../src/shared/text.ts';
 
 test('H42 a name is one line without control or direction characters', () => {
     assert.equal(cleanName(' Ann\n\tB\u202eob\u0000 \u2066x '), 'Ann B ob x');

@@ -1,16 +1,35 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import {
-    addOutgoing, EMPTY, forgetSettled, type Message, messageOf, messagesOf, removeOutgoing, rowsOf, settle, SETTLED_MAX,
-    type Timeline, updateOutgoing,
+    addOutgoing,
+    EMPTY,
+    forgetSettled,
+    type Message,
+    messageOf,
+    messagesOf,
+    removeOutgoing,
+    rowsOf,
+    settle,
+    SETTLED_MAX,
+    type Timeline,
+    updateOutgoing,
 } from '../src/chat/timeline.ts';
 
 const NOW = Date.UTC(2026, 4, 4, 12);
 
 function received(offset: number, more: Partial<Message> = {}): Message {
     return {
-        key: `o${offset}`, id: '', offset, author: 'ann', text: `m${offset}`, time: NOW, hasTime: true, isMine: false,
-        state: 'settled', error: '', ...more,
+        key: `o${offset}`,
+        id: '',
+        offset,
+        author: 'ann',
+        text: `m${offset}`,
+        time: NOW,
+        hasTime: true,
+        isMine: false,
+        state: 'settled',
+        error: '',
+        ...more,
     };
 }
 
@@ -61,7 +80,10 @@ test('a failed message can be taken away or fail with a reason, others stay', ()
     const failed = updateOutgoing(two, 'x', { state: 'failed', error: 'limit exceeded' });
     assert.equal(failed.outgoing[0]?.error, 'limit exceeded');
     assert.equal(failed.outgoing[1]?.state, 'sending');
-    assert.deepEqual(removeOutgoing(failed, 'x').outgoing.map((message) => message.id), ['y']);
+    assert.deepEqual(
+        removeOutgoing(failed, 'x').outgoing.map((message) => message.id),
+        ['y'],
+    );
 });
 
 test('a gap forgets what was received and keeps what was not sent', () => {
@@ -71,7 +93,10 @@ test('a gap forgets what was received and keeps what was not sent', () => {
 });
 
 test('at most so many messages are kept, and then there is more to load', () => {
-    const full = settle({ ...EMPTY, isComplete: true }, Array.from({ length: SETTLED_MAX }, (_, i) => received(i + 1)));
+    const full = settle(
+        { ...EMPTY, isComplete: true },
+        Array.from({ length: SETTLED_MAX }, (_, i) => received(i + 1)),
+    );
     assert.equal(full.settled.length, SETTLED_MAX);
     assert.equal(full.isComplete, true);
     const over = settle(full, [received(SETTLED_MAX + 1)]);
@@ -82,24 +107,48 @@ test('at most so many messages are kept, and then there is more to load', () => 
 
 test('the line "new" stands before the first unread message of somebody else', () => {
     const rows = rowsOf([received(1), received(2, { isMine: true }), received(3), received(4)], 1);
-    assert.deepEqual(rows.map((row) => row.kind), ['day', 'message', 'message', 'new', 'message', 'message']);
-    assert.equal(rowsOf([received(1)], null).some((row) => row.kind === 'new'), false);
-    assert.equal(rowsOf([received(1)], 1).some((row) => row.kind === 'new'), false);
+    assert.deepEqual(
+        rows.map((row) => row.kind),
+        ['day', 'message', 'message', 'new', 'message', 'message'],
+    );
+    assert.equal(
+        rowsOf([received(1)], null).some((row) => row.kind === 'new'),
+        false,
+    );
+    assert.equal(
+        rowsOf([received(1)], 1).some((row) => row.kind === 'new'),
+        false,
+    );
 });
 
 test('messages of one author stand together until another writes, time passes or the day changes', () => {
     const minutes = (count: number): number => NOW + count * 60_000;
-    const rows = rowsOf([
-        received(1), received(2, { time: minutes(1) }), received(3, { time: minutes(1), author: 'bob' }),
-        received(4, { time: minutes(20), author: 'bob' }), received(5, { time: NOW + 30 * 3_600_000, author: 'bob' }),
-    ], null);
+    const rows = rowsOf(
+        [
+            received(1),
+            received(2, { time: minutes(1) }),
+            received(3, { time: minutes(1), author: 'bob' }),
+            received(4, { time: minutes(20), author: 'bob' }),
+            received(5, { time: NOW + 30 * 3_600_000, author: 'bob' }),
+        ],
+        null,
+    );
     const firsts = rows.flatMap((row) => (row.kind === 'message' ? [row.isFirstOfGroup] : []));
     assert.deepEqual(firsts, [true, false, true, true, true]);
     assert.equal(rows.filter((row) => row.kind === 'day').length, 2);
 });
 
 test('any publication makes a message', () => {
-    for (const data of [null, 1, 'x', [], {}, { text: 5 }, { text: 'a', name: {}, id: [], t: 'now' }, { a: { b: 1 } }]) {
+    for (const data of [
+        null,
+        1,
+        'x',
+        [],
+        {},
+        { text: 5 },
+        { text: 'a', name: {}, id: [], t: 'now' },
+        { a: { b: 1 } },
+    ]) {
         const message = messageOf({ data, offset: 1 }, NOW, 'Server');
         assert.equal(message.author, 'Server');
         assert.equal(message.time, NOW);
@@ -113,10 +162,18 @@ test('a time from the future is not believed', () => {
 });
 
 test('history without times stands where its neighbours do, and claims none', () => {
-    const page = [{ text: 'a' }, { text: 'b', t: NOW - 9 }, { text: 'c' }, { text: 'd', t: NOW - 3 }].map((data) => ({ data }));
+    const page = [{ text: 'a' }, { text: 'b', t: NOW - 9 }, { text: 'c' }, { text: 'd', t: NOW - 3 }].map(
+        (data) => ({ data }),
+    );
     const messages = messagesOf(page, NOW, '');
-    assert.deepEqual(messages.map((message) => message.time), [NOW - 9, NOW - 9, NOW - 9, NOW - 3]);
-    assert.deepEqual(messages.map((message) => message.hasTime), [false, true, false, true]);
+    assert.deepEqual(
+        messages.map((message) => message.time),
+        [NOW - 9, NOW - 9, NOW - 9, NOW - 3],
+    );
+    assert.deepEqual(
+        messages.map((message) => message.hasTime),
+        [false, true, false, true],
+    );
     assert.equal(messagesOf([{ data: { text: 'a' } }], NOW, '')[0]?.time, NOW);
 });
 

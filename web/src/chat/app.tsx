@@ -12,7 +12,9 @@ import { Sidebar } from './sidebar.tsx';
 import { announcement, connection, current, dialog, drawer, goToNeighbour, roomProblem } from './state.ts';
 
 function isTyping(target: EventTarget | null): boolean {
-    return target instanceof HTMLElement && target.closest('input, textarea, select, [contenteditable]') !== null;
+    return (
+        target instanceof HTMLElement && target.closest('input, textarea, select, [contenteditable]') !== null
+    );
 }
 
 function onKeyDown(event: KeyboardEvent): void {
@@ -42,14 +44,28 @@ function RoomHeader(): JSX.Element {
     const people = room?.people.value ?? null;
     return (
         <header class="room-header">
-            <button type="button" class="quiet icon-only for-narrow" aria-label={strings.chat.openRooms}
-                aria-expanded={drawer.value === 'rooms'} onClick={() => (drawer.value = 'rooms')}>
+            <button
+                type="button"
+                class="quiet icon-only for-narrow"
+                aria-label={strings.chat.openRooms}
+                aria-expanded={drawer.value === 'rooms'}
+                onClick={() => (drawer.value = 'rooms')}
+            >
                 <Icon name="menu" />
             </button>
-            <h1 dir="auto"><span class="hash" aria-hidden="true">#</span>{room?.name ?? ''}</h1>
-            <button type="button" class="quiet people-button" aria-expanded={drawer.value === 'people'}
+            <h1 dir="auto">
+                <span class="hash" aria-hidden="true">
+                    #
+                </span>
+                {room?.name ?? ''}
+            </h1>
+            <button
+                type="button"
+                class="quiet people-button"
+                aria-expanded={drawer.value === 'people'}
                 title={strings.chat.people}
-                onClick={() => (drawer.value = drawer.value === 'people' ? 'none' : 'people')}>
+                onClick={() => (drawer.value = drawer.value === 'people' ? 'none' : 'people')}
+            >
                 <Icon name="people" />
                 <span class="people-count" data-count={people?.length ?? ''}>
                     {people === null ? '–' : people.length}
@@ -58,12 +74,22 @@ function RoomHeader(): JSX.Element {
                     {people === null ? strings.chat.people : strings.chat.peopleCount(people.length)}
                 </span>
             </button>
-            <button type="button" class="quiet icon-only" aria-label={strings.chat.switcher}
-                title={`${strings.chat.switcher} (Ctrl+K)`} onClick={() => (dialog.value = 'switcher')}>
+            <button
+                type="button"
+                class="quiet icon-only"
+                aria-label={strings.chat.switcher}
+                title={`${strings.chat.switcher} (Ctrl+K)`}
+                onClick={() => (dialog.value = 'switcher')}
+            >
                 <Icon name="search" />
             </button>
-            <button type="button" class="quiet icon-only for-wide" aria-label={strings.chat.help}
-                title={`${strings.chat.help} (?)`} onClick={() => (dialog.value = 'help')}>
+            <button
+                type="button"
+                class="quiet icon-only for-wide"
+                aria-label={strings.chat.help}
+                title={`${strings.chat.help} (?)`}
+                onClick={() => (dialog.value = 'help')}
+            >
                 <Icon name="help" />
             </button>
         </header>
@@ -82,16 +108,27 @@ export function App(): JSX.Element {
             <main class="room">
                 <RoomHeader />
                 <Banner connection={connection} />
-                {roomProblem.value === '' ? null : <p class="problem" role="alert">{roomProblem.value}</p>}
+                {roomProblem.value === '' ? null : (
+                    <p class="problem" role="alert">
+                        {roomProblem.value}
+                    </p>
+                )}
                 {room === null ? null : <Messages key={`log-${room.name}`} room={room} />}
                 {room === null ? null : <Composer key={`composer-${room.name}`} room={room} />}
             </main>
             <People />
             {drawer.value === 'none' ? null : (
-                <button type="button" class="backdrop" tabIndex={-1} aria-label={strings.close}
-                    onClick={() => (drawer.value = 'none')} />
+                <button
+                    type="button"
+                    class="backdrop"
+                    tabIndex={-1}
+                    aria-label={strings.close}
+                    onClick={() => (drawer.value = 'none')}
+                />
             )}
-            <p class="visually-hidden" role="status">{announcement.value}</p>
+            <p class="visually-hidden" role="status">
+                {announcement.value}
+            </p>
             <Dialogs />
         </div>
     );

@@ -66,18 +66,43 @@ export function Composer({ room }: { room: Room }): JSX.Element {
     const left = MESSAGE_CHARACTERS_MAX - text.length;
     return (
         <footer class="composer-place">
-            <form class="composer" onSubmit={(event) => { event.preventDefault(); send(); }}>
-                <textarea ref={field} rows={1} value={text} dir="auto" aria-label={strings.chat.composer}
-                    placeholder={strings.chat.placeholder(room.name)} enterkeyhint="send"
-                    onInput={(event) => change(event.currentTarget.value)} onKeyDown={onKeyDown} />
-                <button type="submit" class="icon-only send" aria-label={strings.chat.send} title={strings.chat.send}
-                    disabled={text.trim() === '' || left < 0}>
+            <form
+                class="composer"
+                onSubmit={(event) => {
+                    event.preventDefault();
+                    send();
+                }}
+            >
+                <textarea
+                    ref={field}
+                    rows={1}
+                    value={text}
+                    dir="auto"
+                    aria-label={strings.chat.composer}
+                    placeholder={strings.chat.placeholder(room.name)}
+                    enterkeyhint="send"
+                    onInput={(event) => change(event.currentTarget.value)}
+                    onKeyDown={onKeyDown}
+                />
+                <button
+                    type="submit"
+                    class="icon-only send"
+                    aria-label={strings.chat.send}
+                    title={strings.chat.send}
+                    disabled={text.trim() === '' || left < 0}
+                >
                     <Icon name="send" />
                 </button>
             </form>
             <div class="composer-note">
                 <p class="typing" role="status" dir="auto">
-                    {typing === '' ? null : <span class="dots" aria-hidden="true"><i /><i /><i /></span>}
+                    {typing === '' ? null : (
+                        <span class="dots" aria-hidden="true">
+                            <i />
+                            <i />
+                            <i />
+                        </span>
+                    )}
                     {typing}
                 </p>
                 {text.length > COUNTER_FROM ? (

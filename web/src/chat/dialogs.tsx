@@ -9,15 +9,25 @@ import { dialog, goTo, myName, rooms, setName } from './state.ts';
 
 function Modal({ title, children }: { title: string; children: ComponentChildren }): JSX.Element {
     const element = useRef<HTMLDialogElement>(null);
-    const close = (): void => { dialog.value = 'none'; };
+    const close = (): void => {
+        dialog.value = 'none';
+    };
     useEffect(() => {
         const shown = element.current;
         shown?.showModal();
         return () => shown?.close();
     }, []);
     return (
-        <dialog ref={element} aria-label={title} onClose={close}
-            onClick={(event) => { if (event.target === element.current) { close(); } }}>
+        <dialog
+            ref={element}
+            aria-label={title}
+            onClose={close}
+            onClick={(event) => {
+                if (event.target === element.current) {
+                    close();
+                }
+            }}
+        >
             <div class="dialog-body">
                 <header>
                     <h2>{title}</h2>
@@ -41,11 +51,24 @@ function NameDialog(): JSX.Element {
     return (
         <Modal title={strings.chat.nameTitle}>
             <form onSubmit={submit}>
-                <p class="hint" id="name-hint">{strings.chat.nameHint}</p>
-                <label for="name-field" class="visually-hidden">{strings.chat.nameLabel}</label>
-                <input id="name-field" autofocus value={name} maxLength={NAME_CHARACTERS_MAX} dir="auto" required
-                    placeholder={strings.chat.nameLabel} autocomplete="nickname" aria-describedby="name-hint"
-                    onInput={(event) => change(event.currentTarget.value)} />
+                <p class="hint" id="name-hint">
+                    {strings.chat.nameHint}
+                </p>
+                <label for="name-field" class="visually-hidden">
+                    {strings.chat.nameLabel}
+                </label>
+                <input
+                    id="name-field"
+                    autofocus
+                    value={name}
+                    maxLength={NAME_CHARACTERS_MAX}
+                    dir="auto"
+                    required
+                    placeholder={strings.chat.nameLabel}
+                    autocomplete="nickname"
+                    aria-describedby="name-hint"
+                    onInput={(event) => change(event.currentTarget.value)}
+                />
                 <button type="submit" class="primary">
                     {isFirst ? strings.chat.nameSave : strings.chat.nameChange}
                 </button>
@@ -79,23 +102,51 @@ function Switcher(): JSX.Element {
     };
     return (
         <Modal title={strings.chat.switcher}>
-            <input autofocus role="combobox" aria-expanded="true" aria-controls="switcher-list" value={typed}
+            <input
+                autofocus
+                role="combobox"
+                aria-expanded="true"
+                aria-controls="switcher-list"
+                value={typed}
                 aria-activedescendant={names.length > 0 ? `switch-${index}` : undefined}
-                aria-label={strings.chat.switcher} placeholder={strings.chat.switcherHint} autocomplete="off"
-                autocapitalize="none" spellcheck={false} onKeyDown={onKeyDown}
-                onInput={(event) => { change(event.currentTarget.value); choose(0); }} />
+                aria-label={strings.chat.switcher}
+                placeholder={strings.chat.switcherHint}
+                autocomplete="off"
+                autocapitalize="none"
+                spellcheck={false}
+                onKeyDown={onKeyDown}
+                onInput={(event) => {
+                    change(event.currentTarget.value);
+                    choose(0);
+                }}
+            />
             <ul id="switcher-list" role="listbox" aria-label={strings.chat.rooms} class="switcher-list">
                 {names.map((name, position) => {
                     const isNew = canCreate && position === names.length - 1;
                     return (
-                        <li key={name} id={`switch-${position}`} role="option" aria-selected={position === index}
-                            onClick={() => goTo(name)} onPointerMove={() => choose(position)}>
-                            {isNew ? strings.chat.switcherCreate(name) : <><span class="hash">#</span>{name}</>}
+                        <li
+                            key={name}
+                            id={`switch-${position}`}
+                            role="option"
+                            aria-selected={position === index}
+                            onClick={() => goTo(name)}
+                            onPointerMove={() => choose(position)}
+                        >
+                            {isNew ? (
+                                strings.chat.switcherCreate(name)
+                            ) : (
+                                <>
+                                    <span class="hash">#</span>
+                                    {name}
+                                </>
+                            )}
                         </li>
                     );
                 })}
             </ul>
-            <p class="problem" role="alert">{typed !== '' && !parsed.ok && found.length === 0 ? parsed.reason : ''}</p>
+            <p class="problem" role="alert">
+                {typed !== '' && !parsed.ok && found.length === 0 ? parsed.reason : ''}
+            </p>
         </Modal>
     );
 }
@@ -106,15 +157,29 @@ function Help(): JSX.Element {
             <div class="help">
                 <section>
                     <h3>{strings.chat.keysTitle}</h3>
-                    <dl>{strings.chat.keys.map(([keys, what]) => (
-                        <div key={keys}><dt><kbd>{keys}</kbd></dt><dd>{what}</dd></div>
-                    ))}</dl>
+                    <dl>
+                        {strings.chat.keys.map(([keys, what]) => (
+                            <div key={keys}>
+                                <dt>
+                                    <kbd>{keys}</kbd>
+                                </dt>
+                                <dd>{what}</dd>
+                            </div>
+                        ))}
+                    </dl>
                 </section>
                 <section>
                     <h3>{strings.chat.formattingTitle}</h3>
-                    <dl>{strings.chat.formatting.map(([typed, what]) => (
-                        <div key={typed}><dt><code>{typed}</code></dt><dd>{what}</dd></div>
-                    ))}</dl>
+                    <dl>
+                        {strings.chat.formatting.map(([typed, what]) => (
+                            <div key={typed}>
+                                <dt>
+                                    <code>{typed}</code>
+                                </dt>
+                                <dd>{what}</dd>
+                            </div>
+                        ))}
+                    </dl>
                 </section>
             </div>
         </Modal>

@@ -27,7 +27,9 @@ function Delivery({ message, onRetry, onRemove }: Props): JSX.Element | null {
             return (
                 <p class="delivery failed" role="alert">
                     {strings.chat.failed(message.error)}
-                    <button type="button" class="small" onClick={() => onRetry(message.id)}>{strings.chat.retry}</button>
+                    <button type="button" class="small" onClick={() => onRetry(message.id)}>
+                        {strings.chat.retry}
+                    </button>
                     <button type="button" class="small quiet" onClick={() => onRemove(message.id)}>
                         {strings.chat.remove}
                     </button>
@@ -50,14 +52,24 @@ export class MessageRow extends Component<Props> {
             </time>
         );
         return (
-            <li class={`message ${isFirstOfGroup ? 'first' : 'more'} ${isOwn ? 'own' : ''} ${message.state}`}
-                data-key={message.key}>
-                {isFirstOfGroup ? <Avatar name={message.author} /> : <span class="margin-time" aria-hidden="true">{time}</span>}
+            <li
+                class={`message ${isFirstOfGroup ? 'first' : 'more'} ${isOwn ? 'own' : ''} ${message.state}`}
+                data-key={message.key}
+            >
+                {isFirstOfGroup ? (
+                    <Avatar name={message.author} />
+                ) : (
+                    <span class="margin-time" aria-hidden="true">
+                        {time}
+                    </span>
+                )}
                 <div class="message-body">
                     <p class={isFirstOfGroup ? 'meta' : 'visually-hidden'}>
                         <bdi class="author">{message.author}</bdi> {time}
                     </p>
-                    <div class="text" dir="auto">{renderMarkdown(message.text)}</div>
+                    <div class="text" dir="auto">
+                        {renderMarkdown(message.text)}
+                    </div>
                     {Delivery(this.props)}
                 </div>
             </li>

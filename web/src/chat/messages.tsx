@@ -59,7 +59,9 @@ function Top({ room, hasHidden }: { room: Room; hasHidden: boolean }): JSX.Eleme
         return (
             <p class="log-note">
                 {strings.chat.historyFailed(history.error)}{' '}
-                <button type="button" class="small" onClick={() => room.retryHistory()}>{strings.chat.retry}</button>
+                <button type="button" class="small" onClick={() => room.retryHistory()}>
+                    {strings.chat.retry}
+                </button>
             </p>
         );
     }
@@ -67,14 +69,21 @@ function Top({ room, hasHidden }: { room: Room; hasHidden: boolean }): JSX.Eleme
         return null;
     }
     if (isEmpty) {
-        return <p class="log-empty"><Icon name="chat" />{strings.chat.empty}</p>;
+        return (
+            <p class="log-empty">
+                <Icon name="chat" />
+                {strings.chat.empty}
+            </p>
+        );
     }
     if (timeline.isComplete) {
         return <p class="log-note">{history === 'none' ? strings.chat.noHistory : strings.chat.beginning}</p>;
     }
     return (
         <p class="log-note">
-            <button type="button" class="small" onClick={() => void room.loadOlder()}>{strings.chat.older}</button>
+            <button type="button" class="small" onClick={() => void room.loadOlder()}>
+                {strings.chat.older}
+            </button>
         </p>
     );
 }
@@ -187,23 +196,47 @@ export function Messages({ room }: { room: Room }): JSX.Element {
     const drawRow = (row: Row): JSX.Element => {
         switch (row.kind) {
             case 'day':
-                return <li key={row.key} class="day-line"><span>{formatDay(row.time)}</span></li>;
+                return (
+                    <li key={row.key} class="day-line">
+                        <span>{formatDay(row.time)}</span>
+                    </li>
+                );
             case 'new':
-                return <li key={row.key} class="new-line"><span>{strings.chat.newMarker}</span></li>;
+                return (
+                    <li key={row.key} class="new-line">
+                        <span>{strings.chat.newMarker}</span>
+                    </li>
+                );
             case 'message':
                 return (
-                    <MessageRow key={row.key} message={row.message} isFirstOfGroup={row.isFirstOfGroup}
+                    <MessageRow
+                        key={row.key}
+                        message={row.message}
+                        isFirstOfGroup={row.isFirstOfGroup}
                         isOwn={row.message.isMine || row.message.author === myName.value}
-                        onRetry={(id) => room.retry(id)} onRemove={(id) => room.remove(id)} />
+                        onRetry={(id) => room.retry(id)}
+                        onRemove={(id) => room.remove(id)}
+                    />
                 );
         }
     };
 
     return (
         <div class="log-place">
-            <div class="log" ref={log} onScroll={onScroll} role="log" aria-live="polite" aria-relevant="additions"
-                aria-label={strings.chat.log(room.name)} aria-busy={room.history.value === 'loading'} tabIndex={0}>
-                {phase.name === 'refused' ? <p class="log-note problem">{strings.chat.refused(phase.reason)}</p> : null}
+            <div
+                class="log"
+                ref={log}
+                onScroll={onScroll}
+                role="log"
+                aria-live="polite"
+                aria-relevant="additions"
+                aria-label={strings.chat.log(room.name)}
+                aria-busy={room.history.value === 'loading'}
+                tabIndex={0}
+            >
+                {phase.name === 'refused' ? (
+                    <p class="log-note problem">{strings.chat.refused(phase.reason)}</p>
+                ) : null}
                 <Top room={room} hasHidden={start > 0} />
                 <ol>{rows.map(drawRow)}</ol>
             </div>
@@ -211,7 +244,9 @@ export function Messages({ room }: { room: Room }): JSX.Element {
                 <button type="button" class="to-latest" onClick={toLatest}>
                     <Icon name="down" />
                     {strings.chat.latest}
-                    {room.unread.value > 0 ? <span class="badge">{strings.chat.unreadShort(room.unread.value)}</span> : null}
+                    {room.unread.value > 0 ? (
+                        <span class="badge">{strings.chat.unreadShort(room.unread.value)}</span>
+                    ) : null}
                 </button>
             )}
         </div>

@@ -10,7 +10,11 @@ const AVATAR_COLOURS = 8;
 const SHOWN_MAX = 200;
 
 export function Avatar({ name }: { name: string }): JSX.Element {
-    return <span class={`avatar colour-${colourOf(name, AVATAR_COLOURS)}`} aria-hidden="true">{initialOf(name)}</span>;
+    return (
+        <span class={`avatar colour-${colourOf(name, AVATAR_COLOURS)}`} aria-hidden="true">
+            {initialOf(name)}
+        </span>
+    );
 }
 
 export function People(): JSX.Element {
@@ -20,17 +24,25 @@ export function People(): JSX.Element {
         <aside class="people" aria-labelledby="people-title">
             <div class="people-head">
                 <h2 id="people-title">{strings.chat.people}</h2>
-                <button type="button" class="quiet icon-only for-narrow" aria-label={strings.chat.closePeople}
-                    onClick={() => (drawer.value = 'none')}>
+                <button
+                    type="button"
+                    class="quiet icon-only for-narrow"
+                    aria-label={strings.chat.closePeople}
+                    onClick={() => (drawer.value = 'none')}
+                >
                     <Icon name="close" />
                 </button>
             </div>
-            {people === null ? <p class="hint">{strings.chat.peopleUnknown}</p> : (
+            {people === null ? (
+                <p class="hint">{strings.chat.peopleUnknown}</p>
+            ) : (
                 <ul>
                     {people.slice(0, SHOWN_MAX).map((person) => (
                         <li key={person.client}>
                             <Avatar name={person.name} />
-                            <span class="person-name" dir="auto">{person.name}</span>
+                            <span class="person-name" dir="auto">
+                                {person.name}
+                            </span>
                             {person.isMe ? <span class="tag">{strings.chat.you}</span> : null}
                         </li>
                     ))}

@@ -8,10 +8,27 @@ import { errorCodes, type ClientInfo, type PublicationContext, type Subscription
 import { isConnected, watchRecovery, type Connection } from '../shared/connection.ts';
 import { strings } from '../strings.ts';
 import { roomChannel, typingChannel, unreadCount, type Position, type StoredRoom } from './rooms.ts';
-import { HELLO_PEOPLE_MAX, noteTyping, parseSignal, type RoomSignal, TYPING_THROTTLE_MS, type Typist } from './signals.ts';
 import {
-    addOutgoing, EMPTY, forgetSettled, type ChatData, type Message, messageOf, messagesOf, nameOfInfo, removeOutgoing, settle,
-    type Timeline, updateOutgoing,
+    HELLO_PEOPLE_MAX,
+    noteTyping,
+    parseSignal,
+    type RoomSignal,
+    TYPING_THROTTLE_MS,
+    type Typist,
+} from './signals.ts';
+import {
+    addOutgoing,
+    EMPTY,
+    forgetSettled,
+    type ChatData,
+    type Message,
+    messageOf,
+    messagesOf,
+    nameOfInfo,
+    removeOutgoing,
+    settle,
+    type Timeline,
+    updateOutgoing,
 } from './timeline.ts';
 
 const HISTORY_PAGE = 50;
@@ -21,7 +38,9 @@ const HELLO_ANSWER_MAX_MS = 800;
 
 /* Errors of the SDK that say nothing about the message: the line broke while it was on its way. */
 const BROKEN_LINE = new Set<number>([
-    errorCodes.transportClosed, errorCodes.clientDisconnected, errorCodes.connectionClosed,
+    errorCodes.transportClosed,
+    errorCodes.clientDisconnected,
+    errorCodes.connectionClosed,
 ]);
 
 export interface Person {
@@ -50,7 +69,9 @@ function reasonOf(error: unknown): string {
 
 /* crypto.randomUUID exists on https and localhost only; getRandomValues exists everywhere. */
 function newId(): string {
-    return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+    return [...crypto.getRandomValues(new Uint8Array(16))]
+        .map((byte) => byte.toString(16).padStart(2, '0'))
+        .join('');
 }
 
 export class Room {
@@ -86,7 +107,9 @@ export class Room {
             joinLeave: true,
         });
         this.subscription.on('subscribing', () => this.setPhase({ name: 'joining' }));
-        this.subscription.on('unsubscribed', (context) => this.setPhase({ name: 'refused', reason: context.reason }));
+        this.subscription.on('unsubscribed', (context) =>
+            this.setPhase({ name: 'refused', reason: context.reason }),
+        );
         this.subscription.on('publication', (publication) => this.onPublication(publication));
         this.subscription.on('join', (context) => this.onJoin(context.info));
         this.subscription.on('leave', (context) => this.onLeave(context.info));
@@ -113,7 +136,7 @@ export class Room {
     /* The room is now the one on the screen. */
     open(): void {
         this.isOpen = true;
-        this.newAfter.value = this.unread.value > 0 ? this.read?.offset ?? 0 : null;
+        this.newAfter.value = this.unread.value > 0 ? (this.read?.offset ?? 0) : null;
         if (this.phase.value.name === 'joined') {
             void this.loadNewest();
             void this.loadPeople();
@@ -187,7 +210,9 @@ export class Room {
             this.timeline.value = settle(before, [message]);
         }
         if (publication.info !== undefined) {
-            this.typists.value = this.typists.value.filter((typist) => typist.client !== publication.info?.client);
+            this.typists.value = this.typists.value.filter(
+                (typist) => typist.client !== publication.info?.client,
+            );
         }
         if (isOwn || this.host.isRead(this)) {
             this.markRead();
@@ -208,14 +233,21 @@ export class Room {
 
     markRead(): void {
         this.unread.value = 0;
-        if (this.top !== null && (this.read?.offset !== this.top.offset || this.read.epoch !== this.top.epoch)) {
+        if (
+            this.top !== null &&
+            (this.read?.offset !== this.top.offset || this.read.epoch !== this.top.epoch)
+        ) {
             this.read = this.top;
             this.host.onRead();
         }
     }
 
     private async loadNewest(): Promise<void> {
-        if (this.history.value === 'loading' || this.history.value === 'loaded' || this.history.value === 'none') {
+        if (
+            this.history.value === 'loading' ||
+            this.history.value === 'loaded' ||
+            this.history.value === 'none'
+        ) {
             return;
         }
         this.history.value = 'loading';
@@ -224,7 +256,12 @@ export class Room {
 
     async loadOlder(): Promise<void> {
         const oldest = this.timeline.value.settled[0];
-        if (this.history.value !== 'loaded' || this.timeline.value.isComplete || oldest === undefined || this.top === null) {
+        if (
+            this.history.value !== 'loaded' ||
+            this.timeline.value.isComplete ||
+            oldest === undefined ||
+            this.top === null
+        ) {
             return;
         }
         if (oldest.offset <= 1) {
@@ -258,7 +295,9 @@ export class Room {
                 this.history.value = 'none';
                 this.timeline.value = { ...this.timeline.value, isComplete: true };
             } else {
-                this.history.value = isConnected(this.host.connection.client) ? { error: reasonOf(error) } : 'idle';
+                this.history.value = isConnected(this.host.connection.client)
+                    ? { error: reasonOf(error) }
+                    : 'idle';
             }
         }
     }
@@ -273,8 +312,16 @@ export class Room {
     send(text: string): void {
         const id = newId();
         const message: Message = {
-            key: `i${id}`, id, offset: 0, author: this.host.myName(), text, time: Date.now(), hasTime: true,
-            isMine: true, state: 'sending', error: '',
+            key: `i${id}`,
+            id,
+            offset: 0,
+            author: this.host.myName(),
+            text,
+            time: Date.now(),
+            hasTime: true,
+            isMine: true,
+            state: 'sending',
+            error: '',
         };
         this.timeline.value = addOutgoing(this.timeline.value, message);
         this.lastTypingMs = 0;
@@ -379,7 +426,9 @@ export class Room {
         }
         const people = [...this.infos.values()].map((info) => ({
             client: info.client,
-            name: nameOfInfo(info) || (info.client === me ? this.host.myName() : this.names.get(info.client)) ||
+            name:
+                nameOfInfo(info) ||
+                (info.client === me ? this.host.myName() : this.names.get(info.client)) ||
                 strings.chat.guest(info.client.slice(0, 4)),
             isMe: info.client === me,
         }));
@@ -417,7 +466,11 @@ export class Room {
         const spoken = parseSignal(publication.data);
         const client = publication.info?.client;
         const status = this.host.connection.status.value;
-        if (spoken === null || client === undefined || (status.phase === 'connected' && client === status.client)) {
+        if (
+            spoken === null ||
+            client === undefined ||
+            (status.phase === 'connected' && client === status.client)
+        ) {
             return;
         }
         this.noteName(client, nameOfInfo(publication.info) || spoken.name);

@@ -66,7 +66,10 @@ export function unreadCount(read: Position | null, top: Position): number {
 
 function parsePosition(value: unknown): Position | null {
     const { epoch, offset } = (value ?? {}) as Partial<Position>;
-    return typeof epoch === 'string' && typeof offset === 'number' && Number.isSafeInteger(offset) && offset >= 0
+    return typeof epoch === 'string' &&
+        typeof offset === 'number' &&
+        Number.isSafeInteger(offset) &&
+        offset >= 0
         ? { epoch, offset }
         : null;
 }

@@ -21,19 +21,33 @@ function RoomLink({ room }: { room: Room }): JSX.Element {
     const unread = room.unread.value;
     return (
         <li class={unread > 0 ? 'has-unread' : ''}>
-            <a href={roomHash(room.name)} aria-current={isCurrent ? 'page' : undefined}
-                onClick={() => (drawer.value = 'none')}>
-                <span class="hash" aria-hidden="true">#</span>
-                <span class="room-name" dir="auto">{room.name}</span>
+            <a
+                href={roomHash(room.name)}
+                aria-current={isCurrent ? 'page' : undefined}
+                onClick={() => (drawer.value = 'none')}
+            >
+                <span class="hash" aria-hidden="true">
+                    #
+                </span>
+                <span class="room-name" dir="auto">
+                    {room.name}
+                </span>
                 {unread > 0 ? (
                     <>
-                        <span class="badge" aria-hidden="true">{strings.chat.unreadShort(unread)}</span>
+                        <span class="badge" aria-hidden="true">
+                            {strings.chat.unreadShort(unread)}
+                        </span>
                         <span class="visually-hidden">, {strings.chat.unread(unread)}</span>
                     </>
                 ) : null}
             </a>
-            <button type="button" class="quiet icon-only leave" aria-label={strings.chat.leave(room.name)}
-                title={strings.chat.leave(room.name)} onClick={() => leaveRoom(room)}>
+            <button
+                type="button"
+                class="quiet icon-only leave"
+                aria-label={strings.chat.leave(room.name)}
+                title={strings.chat.leave(room.name)}
+                onClick={() => leaveRoom(room)}
+            >
                 <Icon name="close" />
             </button>
         </li>
@@ -56,16 +70,33 @@ function JoinForm(): JSX.Element {
     };
     return (
         <form class="join" onSubmit={submit}>
-            <label for="join-room" class="visually-hidden">{strings.chat.joinLabel}</label>
+            <label for="join-room" class="visually-hidden">
+                {strings.chat.joinLabel}
+            </label>
             <div class="join-line">
-                <input id="join-room" value={typed} placeholder={strings.chat.joinPlaceholder} autocomplete="off"
-                    autocapitalize="none" spellcheck={false} aria-invalid={problem === '' ? undefined : true}
-                    aria-describedby="join-problem" onInput={(event) => setTyped(event.currentTarget.value)} />
-                <button type="submit" class="icon-only" aria-label={strings.chat.joinLabel} title={strings.chat.joinLabel}>
+                <input
+                    id="join-room"
+                    value={typed}
+                    placeholder={strings.chat.joinPlaceholder}
+                    autocomplete="off"
+                    autocapitalize="none"
+                    spellcheck={false}
+                    aria-invalid={problem === '' ? undefined : true}
+                    aria-describedby="join-problem"
+                    onInput={(event) => setTyped(event.currentTarget.value)}
+                />
+                <button
+                    type="submit"
+                    class="icon-only"
+                    aria-label={strings.chat.joinLabel}
+                    title={strings.chat.joinLabel}
+                >
                     <Icon name="plus" />
                 </button>
             </div>
-            <p id="join-problem" class="problem" role="alert">{problem}</p>
+            <p id="join-problem" class="problem" role="alert">
+                {problem}
+            </p>
         </form>
     );
 }
@@ -83,20 +114,30 @@ export function Sidebar(): JSX.Element {
                 <Logo />
                 <span class="wordmark">{strings.product}</span>
                 <ThemeSwitch />
-                <button type="button" class="quiet icon-only for-narrow" aria-label={strings.chat.closeRooms}
-                    onClick={() => (drawer.value = 'none')}>
+                <button
+                    type="button"
+                    class="quiet icon-only for-narrow"
+                    aria-label={strings.chat.closeRooms}
+                    onClick={() => (drawer.value = 'none')}
+                >
                     <Icon name="close" />
                 </button>
             </div>
             <SiteNav current="chat" />
             <nav class="rooms" aria-labelledby="rooms-title">
                 <h2 id="rooms-title">{strings.chat.rooms}</h2>
-                <ul>{rooms.value.map((room) => <RoomLink key={room.name} room={room} />)}</ul>
+                <ul>
+                    {rooms.value.map((room) => (
+                        <RoomLink key={room.name} room={room} />
+                    ))}
+                </ul>
                 <JoinForm />
             </nav>
             <button type="button" class="quiet me" onClick={() => (dialog.value = 'name')}>
                 <Avatar name={myName.value || '?'} />
-                <span class="me-name" dir="auto">{myName.value || strings.chat.nameLabel}</span>
+                <span class="me-name" dir="auto">
+                    {myName.value || strings.chat.nameLabel}
+                </span>
                 <span class="visually-hidden">: {strings.chat.changeName}</span>
             </button>
         </header>

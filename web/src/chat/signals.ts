@@ -40,7 +40,12 @@ export interface Typist {
 }
 
 /* The list after `client` said `signal`. */
-export function noteTyping(typists: readonly Typist[], client: string, signal: RoomSignal, now: number): Typist[] {
+export function noteTyping(
+    typists: readonly Typist[],
+    client: string,
+    signal: RoomSignal,
+    now: number,
+): Typist[] {
     const others = typists.filter((typist) => typist.client !== client && typist.until > now);
     return signal.kind === 'typing'
         ? [...others, { client, name: signal.name, until: now + TYPING_EXPIRES_MS }]

@@ -31,7 +31,10 @@ let isAtEnd = true;
 let announceTimer: ReturnType<typeof setTimeout> | undefined;
 
 function storeRooms(): void {
-    save('rooms', rooms.value.map((room): StoredRoom => ({ name: room.name, read: room.read })));
+    save(
+        'rooms',
+        rooms.value.map((room): StoredRoom => ({ name: room.name, read: room.read })),
+    );
 }
 
 const host: RoomHost = {
@@ -42,7 +45,8 @@ const host: RoomHost = {
     onUnread: () => {
         announceTimer ??= setTimeout(() => {
             announceTimer = undefined;
-            const texts = rooms.value.filter((room) => room.unread.value > 0)
+            const texts = rooms.value
+                .filter((room) => room.unread.value > 0)
                 .map((room) => strings.chat.newIn(room.unread.value, room.name));
             announcement.value = texts.slice(0, 3).join('. ');
         }, ANNOUNCE_MS);

@@ -71,7 +71,7 @@ export function messageOf(publication: ReceivedPublication, now: number, fallbac
     const isText = typeof data.text === 'string';
     const id = typeof data.id === 'string' ? truncate(data.id, 64) : '';
     const time = timeOf(publication, now) ?? now;
-    const text = isText ? (data.text as string) : JSON.stringify(publication.data, null, 2) ?? '';
+    const text = isText ? (data.text as string) : (JSON.stringify(publication.data, null, 2) ?? '');
     const offset = publication.offset ?? 0;
     return {
         key: offset > 0 ? `o${offset}` : `i${id || `${now}.${Math.random()}`}`,
@@ -89,8 +89,13 @@ export function messageOf(publication: ReceivedPublication, now: number, fallbac
 
 /* A page of history, oldest first. The server does not say when it was published: a publication without a time
  * of its own stands at that of the one before it. */
-export function messagesOf(publications: readonly ReceivedPublication[], now: number, fallbackName: string): Message[] {
-    let time = publications.map((publication) => timeOf(publication, now)).find((known) => known !== null) ?? now;
+export function messagesOf(
+    publications: readonly ReceivedPublication[],
+    now: number,
+    fallbackName: string,
+): Message[] {
+    let time =
+        publications.map((publication) => timeOf(publication, now)).find((known) => known !== null) ?? now;
     return publications.map((publication) => {
         const own = timeOf(publication, now);
         time = own ?? time;
@@ -114,7 +119,10 @@ export function settle(timeline: Timeline, incoming: readonly Message[]): Timeli
     const offsets = new Set(timeline.settled.map((message) => message.offset).filter((offset) => offset > 0));
     const ids = new Set(timeline.settled.map((message) => message.id).filter((id) => id !== ''));
     for (const message of incoming) {
-        if ((message.offset > 0 && offsets.has(message.offset)) || (message.id !== '' && ids.has(message.id))) {
+        if (
+            (message.offset > 0 && offsets.has(message.offset)) ||
+            (message.id !== '' && ids.has(message.id))
+        ) {
             continue;
         }
         const own = outgoing.find((candidate) => isSame(candidate, message));
@@ -149,7 +157,9 @@ export function addOutgoing(timeline: Timeline, message: Message): Timeline {
 
 /* Changes an outgoing message; one that has settled meanwhile is left alone. */
 export function updateOutgoing(timeline: Timeline, id: string, change: Partial<Message>): Timeline {
-    const outgoing = timeline.outgoing.map((message) => (message.id === id ? { ...message, ...change } : message));
+    const outgoing = timeline.outgoing.map((message) =>
+        message.id === id ? { ...message, ...change } : message,
+    );
     return { ...timeline, outgoing };
 }
 
@@ -184,7 +194,10 @@ export function rowsOf(messages: readonly Message[], readUpTo: number | null): R
             isMarked = true;
         }
         const isFirstOfGroup =
-            isNewDay || isFirstUnread || previous === null || previous.author !== message.author ||
+            isNewDay ||
+            isFirstUnread ||
+            previous === null ||
+            previous.author !== message.author ||
             message.time - previous.time > GROUP_MS;
         rows.push({ kind: 'message', key: message.key, message, isFirstOfGroup });
         previous = message;

@@ -9,7 +9,17 @@ import { formatNumber, formatTime } from '../shared/text.ts';
 import { strings } from '../strings.ts';
 import { rateOf, trendPath, type TrackedRow } from './model.ts';
 import {
-    board, connection, cutOff, frame, heldBack, isPaused, recoveries, refused, togglePause, watch, watched,
+    board,
+    connection,
+    cutOff,
+    frame,
+    heldBack,
+    isPaused,
+    recoveries,
+    refused,
+    togglePause,
+    watch,
+    watched,
 } from './state.ts';
 
 const TREND_WIDTH = 120;
@@ -17,7 +27,12 @@ const TREND_HEIGHT = 28;
 
 function Trend({ row }: { row: TrackedRow }): JSX.Element {
     return (
-        <svg class="trend" viewBox={`0 0 ${TREND_WIDTH} ${TREND_HEIGHT}`} preserveAspectRatio="none" aria-hidden="true">
+        <svg
+            class="trend"
+            viewBox={`0 0 ${TREND_WIDTH} ${TREND_HEIGHT}`}
+            preserveAspectRatio="none"
+            aria-hidden="true"
+        >
             <path d={trendPath(row.trend, TREND_WIDTH, TREND_HEIGHT)} />
         </svg>
     );
@@ -27,35 +42,62 @@ function direction(change: number): 'up' | 'down' | 'same' {
     return change > 0 ? 'up' : change < 0 ? 'down' : 'same';
 }
 
-function Rows({ title, rows, digits }: { title: string; rows: Map<string, TrackedRow>; digits: number }): JSX.Element {
+function Rows({
+    title,
+    rows,
+    digits,
+}: {
+    title: string;
+    rows: Map<string, TrackedRow>;
+    digits: number;
+}): JSX.Element {
     void frame.value;
-    const format = new Intl.NumberFormat(undefined, { minimumFractionDigits: digits, maximumFractionDigits: Math.max(digits, 2) });
+    const format = new Intl.NumberFormat(undefined, {
+        minimumFractionDigits: digits,
+        maximumFractionDigits: Math.max(digits, 2),
+    });
     const signed = new Intl.NumberFormat(undefined, {
-        minimumFractionDigits: digits, maximumFractionDigits: Math.max(digits, 2), signDisplay: 'exceptZero',
+        minimumFractionDigits: digits,
+        maximumFractionDigits: Math.max(digits, 2),
+        signDisplay: 'exceptZero',
     });
     return (
         <section class="card board" aria-label={title}>
             <h2>{title}</h2>
-            {rows.size === 0 ? <p class="hint">{strings.feed.none}</p> : (
+            {rows.size === 0 ? (
+                <p class="hint">{strings.feed.none}</p>
+            ) : (
                 <table>
                     <thead>
                         <tr>
                             <th scope="col">{strings.feed.item}</th>
-                            <th scope="col" class="number">{strings.feed.value}</th>
-                            <th scope="col" class="number">{strings.feed.change}</th>
-                            <th scope="col" class="trend-cell">{strings.feed.trend}</th>
+                            <th scope="col" class="number">
+                                {strings.feed.value}
+                            </th>
+                            <th scope="col" class="number">
+                                {strings.feed.change}
+                            </th>
+                            <th scope="col" class="trend-cell">
+                                {strings.feed.trend}
+                            </th>
                         </tr>
                     </thead>
                     <tbody>
                         {[...rows.values()].map((row) => (
                             <tr key={row.key} class={direction(row.change)}>
-                                <th scope="row" dir="auto">{row.label}</th>
+                                <th scope="row" dir="auto">
+                                    {row.label}
+                                </th>
                                 <td class="number value">
                                     {/* A new key restarts the flash. */}
-                                    <span key={row.count} class="flash">{format.format(row.value)}</span>
+                                    <span key={row.count} class="flash">
+                                        {format.format(row.value)}
+                                    </span>
                                 </td>
                                 <td class="number change">{signed.format(row.change)}</td>
-                                <td class="trend-cell"><Trend row={row} /></td>
+                                <td class="trend-cell">
+                                    <Trend row={row} />
+                                </td>
                             </tr>
                         ))}
                     </tbody>
@@ -77,15 +119,28 @@ function Channels(): JSX.Element {
                 return (
                     <li key={channel} class="card channel">
                         <p class="channel-name">{channel}</p>
-                        {reason !== undefined ? <p class="problem">{strings.feed.refused(reason)}</p> : (
+                        {reason !== undefined ? (
+                            <p class="problem">{strings.feed.refused(reason)}</p>
+                        ) : (
                             <dl>
-                                <div><dt>{strings.feed.rate}</dt><dd>{strings.feed.perSecond(rateOf(stats, now))}</dd></div>
+                                <div>
+                                    <dt>{strings.feed.rate}</dt>
+                                    <dd>{strings.feed.perSecond(rateOf(stats, now))}</dd>
+                                </div>
                                 <div>
                                     <dt>{strings.feed.delay}</dt>
-                                    <dd>{stats.delayMs === null ? '–' : strings.feed.latency(stats.delayMs)}</dd>
+                                    <dd>
+                                        {stats.delayMs === null ? '–' : strings.feed.latency(stats.delayMs)}
+                                    </dd>
                                 </div>
-                                <div><dt>{strings.feed.offset}</dt><dd data-offset={channel}>{formatNumber(stats.offset)}</dd></div>
-                                <div><dt>{strings.feed.received}</dt><dd>{formatNumber(stats.count)}</dd></div>
+                                <div>
+                                    <dt>{strings.feed.offset}</dt>
+                                    <dd data-offset={channel}>{formatNumber(stats.offset)}</dd>
+                                </div>
+                                <div>
+                                    <dt>{strings.feed.received}</dt>
+                                    <dd>{formatNumber(stats.count)}</dd>
+                                </div>
                             </dl>
                         )}
                     </li>
@@ -101,14 +156,21 @@ function Log(): JSX.Element {
     return (
         <section class="card log-card" aria-labelledby="log-title">
             <h2 id="log-title">{strings.feed.log}</h2>
-            {lines.length === 0 ? <p class="hint">{strings.feed.logNone}</p> : (
+            {lines.length === 0 ? (
+                <p class="hint">{strings.feed.logNone}</p>
+            ) : (
                 <ol class="lines" tabIndex={0} aria-label={strings.feed.log}>
                     {lines.map((line) => (
-                        <li key={line.key} class={`line level-${/^(info|warn|error|data)$/.test(line.level) ? line.level : 'info'}`}>
+                        <li
+                            key={line.key}
+                            class={`line level-${/^(info|warn|error|data)$/.test(line.level) ? line.level : 'info'}`}
+                        >
                             <time>{line.time === 0 ? strings.feed.earlier : formatTime(line.time)}</time>
                             <span class="level">{line.level}</span>
                             <span class="line-channel">{line.channel}</span>
-                            <span class="line-text" dir="auto">{line.text}</span>
+                            <span class="line-text" dir="auto">
+                                {line.text}
+                            </span>
                         </li>
                     ))}
                 </ol>
@@ -121,12 +183,16 @@ function Recovery(): JSX.Element {
     return (
         <section class="card recovery" aria-labelledby="recovery-title">
             <h2 id="recovery-title">{strings.feed.recovery}</h2>
-            {recoveries.value.length === 0 ? <p class="hint">{strings.feed.recoveryNone}</p> : (
+            {recoveries.value.length === 0 ? (
+                <p class="hint">{strings.feed.recoveryNone}</p>
+            ) : (
                 <ol class="recoveries">
                     {recoveries.value.map((entry) => (
                         <li key={entry.key} class={entry.isGood ? 'good' : 'poor'}>
                             <Icon name={entry.isGood ? 'check' : 'warn'} />
-                            <span><b>{entry.channel}</b> {entry.text}</span>
+                            <span>
+                                <b>{entry.channel}</b> {entry.text}
+                            </span>
                             <time>{formatTime(entry.time)}</time>
                         </li>
                     ))}
@@ -151,12 +217,21 @@ function Watch(): JSX.Element {
         <form class="watch" onSubmit={submit}>
             <label for="watch-channel">{strings.feed.watch}</label>
             <div class="watch-line">
-                <input id="watch-channel" value={typed} placeholder={strings.feed.watchPlaceholder} autocomplete="off"
-                    autocapitalize="none" spellcheck={false} aria-describedby="watch-problem"
-                    onInput={(event) => setTyped(event.currentTarget.value)} />
+                <input
+                    id="watch-channel"
+                    value={typed}
+                    placeholder={strings.feed.watchPlaceholder}
+                    autocomplete="off"
+                    autocapitalize="none"
+                    spellcheck={false}
+                    aria-describedby="watch-problem"
+                    onInput={(event) => setTyped(event.currentTarget.value)}
+                />
                 <button type="submit">{strings.feed.watchAdd}</button>
             </div>
-            <p id="watch-problem" class="problem" role="alert">{problem}</p>
+            <p id="watch-problem" class="problem" role="alert">
+                {problem}
+            </p>
         </form>
     );
 }
@@ -173,17 +248,24 @@ function Controls(): JSX.Element {
                 <Icon name="cut" />
                 {phase === 'cut' ? strings.feed.cutRunning : strings.feed.cut}
             </button>
-            {isPaused.value ? <p class="hint" role="status">{strings.feed.paused(heldBack.value)}</p> : null}
+            {isPaused.value ? (
+                <p class="hint" role="status">
+                    {strings.feed.paused(heldBack.value)}
+                </p>
+            ) : null}
         </div>
     );
 }
 
 export function App(): JSX.Element {
-    const curl = `curl -X POST ${location.origin}/api/publish \\\n` +
+    const curl =
+        `curl -X POST ${location.origin}/api/publish \\\n` +
         `  -d '{"channel":"feed:log","data":{"level":"info","text":"hello from curl"}}'`;
     return (
         <>
-            <PageHeader current="feed"><Banner connection={connection} /></PageHeader>
+            <PageHeader current="feed">
+                <Banner connection={connection} />
+            </PageHeader>
             <main class="feed">
                 <div class="feed-head">
                     <div>

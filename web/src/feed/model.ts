@@ -83,7 +83,9 @@ function noteArrival(stats: ChannelStats, offset: number | undefined, sentMs: un
 /* Publications a second over the last RATE_SECONDS whole seconds. */
 export function rateOf(stats: ChannelStats, now: number): number {
     const second = Math.floor(now / 1000);
-    const counted = stats.seconds.filter((part) => part.second < second && part.second >= second - RATE_SECONDS);
+    const counted = stats.seconds.filter(
+        (part) => part.second < second && part.second >= second - RATE_SECONDS,
+    );
     return counted.reduce((sum, part) => sum + part.count, 0) / RATE_SECONDS;
 }
 
@@ -105,14 +107,26 @@ function track(rows: Map<string, TrackedRow>, label: string, value: number): voi
 
 function addLine(board: Board, channel: string, level: string, text: string, time: number): void {
     board.lines += 1;
-    board.log.push({ key: String(board.lines), channel, level, text: truncate(text, LOG_CHARACTERS_MAX), time });
+    board.log.push({
+        key: String(board.lines),
+        channel,
+        level,
+        text: truncate(text, LOG_CHARACTERS_MAX),
+        time,
+    });
     if (board.log.length > LOG_MAX) {
         board.log.shift();
     }
 }
 
 /* A live publication: counted, and shown. */
-export function receive(board: Board, channel: string, data: unknown, offset: number | undefined, now: number): void {
+export function receive(
+    board: Board,
+    channel: string,
+    data: unknown,
+    offset: number | undefined,
+    now: number,
+): void {
     const sentMs = (data as { t?: unknown } | null)?.t;
     noteArrival(addChannel(board, channel), offset, sentMs, now);
     show(board, channel, data, now);
@@ -122,12 +136,26 @@ export function receive(board: Board, channel: string, data: unknown, offset: nu
  * `time` is 0 for one from the history. */
 export function show(board: Board, channel: string, data: unknown, time: number): void {
     const fields = (data ?? {}) as Record<string, unknown>;
-    if (typeof fields.symbol === 'string' && typeof fields.price === 'number' && Number.isFinite(fields.price)) {
+    if (
+        typeof fields.symbol === 'string' &&
+        typeof fields.price === 'number' &&
+        Number.isFinite(fields.price)
+    ) {
         track(board.prices, fields.symbol, fields.price);
-    } else if (typeof fields.name === 'string' && typeof fields.value === 'number' && Number.isFinite(fields.value)) {
+    } else if (
+        typeof fields.name === 'string' &&
+        typeof fields.value === 'number' &&
+        Number.isFinite(fields.value)
+    ) {
         track(board.counters, fields.name, fields.value);
     } else if (typeof fields.text === 'string') {
-        addLine(board, channel, typeof fields.level === 'string' ? truncate(fields.level, 12) : 'info', fields.text, time);
+        addLine(
+            board,
+            channel,
+            typeof fields.level === 'string' ? truncate(fields.level, 12) : 'info',
+            fields.text,
+            time,
+        );
     } else {
         addLine(board, channel, 'data', JSON.stringify(data) ?? 'null', time);
     }
@@ -142,9 +170,11 @@ export function trendPath(points: readonly number[], width: number, height: numb
     const span = Math.max(...points) - low;
     const step = width / (TREND_POINTS - 1);
     const first = width - (points.length - 1) * step;
-    return points.map((point, index) => {
-        const x = first + index * step;
-        const y = span === 0 ? height / 2 : height - 2 - ((point - low) / span) * (height - 4);
-        return `${index === 0 ? 'M' : 'L'}${x.toFixed(1)} ${y.toFixed(1)}`;
-    }).join('');
+    return points
+        .map((point, index) => {
+            const x = first + index * step;
+            const y = span === 0 ? height / 2 : height - 2 - ((point - low) / span) * (height - 4);
+            return `${index === 0 ? 'M' : 'L'}${x.toFixed(1)} ${y.toFixed(1)}`;
+        })
+        .join('');
 }

@@ -29,9 +29,14 @@ function Facts(): JSX.Element | null {
     ];
     return (
         <dl class="facts">
-            {facts.filter(([, value]) => value !== '').map(([name, value]) => (
-                <div key={name}><dt>{name}</dt><dd>{value}</dd></div>
-            ))}
+            {facts
+                .filter(([, value]) => value !== '')
+                .map(([name, value]) => (
+                    <div key={name}>
+                        <dt>{name}</dt>
+                        <dd>{value}</dd>
+                    </div>
+                ))}
         </dl>
     );
 }
@@ -57,7 +62,11 @@ function StepRow({ step }: { step: Step }): JSX.Element {
     return (
         <li class={`step ${step.state}`}>
             <span class="step-mark" aria-hidden="true">
-                {step.state === 'ok' ? <Icon name="check" /> : step.state === 'failed' ? <Icon name="warn" /> : null}
+                {step.state === 'ok' ? (
+                    <Icon name="check" />
+                ) : step.state === 'failed' ? (
+                    <Icon name="warn" />
+                ) : null}
             </span>
             <span class="step-title">{STEP_TITLES[step.name]}</span>
             <span class="step-state">{strings.home.testStates[step.state]}</span>
@@ -71,14 +80,21 @@ function SelfTest(): JSX.Element {
         <section class="card" aria-labelledby="test-title">
             <h2 id="test-title">{strings.home.testTitle}</h2>
             <p class="hint">{strings.home.testText}</p>
-            <ol class="steps">{steps.value.map((step) => <StepRow key={step.name} step={step} />)}</ol>
-            <button type="button" disabled={isTesting.value} onClick={() => void test()}>{strings.home.testAgain}</button>
+            <ol class="steps">
+                {steps.value.map((step) => (
+                    <StepRow key={step.name} step={step} />
+                ))}
+            </ol>
+            <button type="button" disabled={isTesting.value} onClick={() => void test()}>
+                {strings.home.testAgain}
+            </button>
         </section>
     );
 }
 
 function Snippets(): JSX.Element {
-    const curl = `curl -X POST ${location.origin}/api/publish \\\n` +
+    const curl =
+        `curl -X POST ${location.origin}/api/publish \\\n` +
         `  -d '{"channel":"chat:lobby","data":{"name":"curl","text":"hello"}}'`;
     const script = [
         `import { Centrifuge } from 'centrifuge';`,
@@ -113,13 +129,17 @@ export function App(): JSX.Element {
                         <Icon name="chat" />
                         <h2>{strings.home.chatTitle}</h2>
                         <p>{strings.home.chatText}</p>
-                        <span class="door-link">{strings.home.chatLink} <Icon name="send" /></span>
+                        <span class="door-link">
+                            {strings.home.chatLink} <Icon name="send" />
+                        </span>
                     </a>
                     <a class="card door" href="/feed">
                         <Icon name="pulse" />
                         <h2>{strings.home.feedTitle}</h2>
                         <p>{strings.home.feedText}</p>
-                        <span class="door-link">{strings.home.feedLink} <Icon name="send" /></span>
+                        <span class="door-link">
+                            {strings.home.feedLink} <Icon name="send" />
+                        </span>
                     </a>
                 </div>
                 <div class="two">

@@ -47,7 +47,8 @@ function testSocket(client: Centrifuge): Promise<Outcome> {
         client.on('connected', () => resolve({ ok: true, text: strings.home.socketOk(since(start)) }));
         client.on('error', () => resolve({ ok: false, text: strings.home.socketFailed }));
         client.on('disconnected', (context) =>
-            resolve({ ok: false, text: strings.home.socketRefused(context.reason, context.code) }));
+            resolve({ ok: false, text: strings.home.socketRefused(context.reason, context.code) }),
+        );
     });
     client.connect();
     return withTimeout(result, strings.home.socketTimeout);
@@ -58,10 +59,13 @@ function testRoundTrip(client: Centrifuge): Promise<Outcome> {
     const subscription = client.newSubscription(CHANNEL);
     const result = new Promise<Outcome>((resolve) => {
         let start = 0;
-        const refuse = (reason: string): void => resolve({ ok: false, text: strings.home.roundTripRefused(reason) });
+        const refuse = (reason: string): void =>
+            resolve({ ok: false, text: strings.home.roundTripRefused(reason) });
         subscription.on('subscribed', () => {
             start = performance.now();
-            subscription.publish({ probe }).catch((error: { message?: string }) => refuse(error.message ?? ''));
+            subscription
+                .publish({ probe })
+                .catch((error: { message?: string }) => refuse(error.message ?? ''));
         });
         subscription.on('publication', (publication) => {
             if ((publication.data as { probe?: unknown } | null)?.probe === probe) {
@@ -85,22 +89,30 @@ export interface ServerInfo {
 /* POST /api/info (SERVER_API section 3.10), which outside dev mode wants a key: `info` is null then. */
 export async function fetchInfo(): Promise<{ status: number; info: ServerInfo | null }> {
     try {
-        const answer = await fetch('/api/info', { method: 'POST', body: '{}', signal: AbortSignal.timeout(ANSWER_MS) });
+        const answer = await fetch('/api/info', {
+            method: 'POST',
+            body: '{}',
+            signal: AbortSignal.timeout(ANSWER_MS),
+        });
         if (!answer.ok) {
             return { status: answer.status, info: null };
         }
         const body = (await answer.json()) as { result?: { nodes?: Record<string, unknown>[] } };
         const nodes = body.result?.nodes ?? [];
-        const sum = (field: string): number => nodes.reduce((total, node) => total + (Number(node[field]) || 0), 0);
+        const sum = (field: string): number =>
+            nodes.reduce((total, node) => total + (Number(node[field]) || 0), 0);
         return {
             status: answer.status,
-            info: nodes.length === 0 ? null : {
-                version: String(nodes[0]!.version ?? ''),
-                uptimeSeconds: Number(nodes[0]!.uptime) || 0,
-                clients: sum('num_clients'),
-                users: sum('num_users'),
-                channels: sum('num_channels'),
-            },
+            info:
+                nodes.length === 0
+                    ? null
+                    : {
+                          version: String(nodes[0]!.version ?? ''),
+                          uptimeSeconds: Number(nodes[0]!.uptime) || 0,
+                          clients: sum('num_clients'),
+                          users: sum('num_users'),
+                          channels: sum('num_channels'),
+                      },
         };
     } catch {
         return { status: 0, info: null };

@@ -35,7 +35,9 @@ function statusText(status: ConnectionStatus, now: number): string {
             return seconds > 0 ? strings.connection.cut(seconds) : strings.connection.trying;
         }
         case 'closed':
-            return status.refused ? strings.connection.refused : strings.connection.closed(status.reason, status.code);
+            return status.refused
+                ? strings.connection.refused
+                : strings.connection.closed(status.reason, status.code);
         case 'connected':
             return '';
     }
@@ -58,8 +60,14 @@ function TokenForm({ connection }: { connection: Connection }): JSX.Element {
     };
     return (
         <form class="token" onSubmit={submit}>
-            <input value={token} aria-label={strings.connection.tokenLabel} placeholder={strings.connection.tokenLabel}
-                autocomplete="off" spellcheck={false} onInput={(event) => setToken(event.currentTarget.value)} />
+            <input
+                value={token}
+                aria-label={strings.connection.tokenLabel}
+                placeholder={strings.connection.tokenLabel}
+                autocomplete="off"
+                spellcheck={false}
+                onInput={(event) => setToken(event.currentTarget.value)}
+            />
             <button type="submit">{strings.connection.tokenSend}</button>
         </form>
     );
@@ -77,21 +85,35 @@ export function Banner({ connection }: { connection: Connection }): JSX.Element 
     const spoken = isDown && status.phase === 'waiting' ? strings.connection.offline : shown;
     return (
         <div class="banner-place">
-            <p class="visually-hidden" role="status">{spoken}</p>
+            <p class="visually-hidden" role="status">
+                {spoken}
+            </p>
             {shown === '' ? null : (
                 <div class={`banner ${kind}`} data-phase={isDown ? status.phase : 'back'}>
                     <Icon name={kind === 'ok' ? 'check' : 'warn'} />
-                    <span class="banner-text" aria-hidden="true">{shown}</span>
+                    <span class="banner-text" aria-hidden="true">
+                        {shown}
+                    </span>
                     {status.phase === 'waiting' ? (
-                        <button type="button" class="small" onClick={connection.retryNow}>{strings.connection.retry}</button>
+                        <button type="button" class="small" onClick={connection.retryNow}>
+                            {strings.connection.retry}
+                        </button>
                     ) : null}
                     {status.phase === 'closed' && !status.refused ? (
-                        <button type="button" class="small" onClick={connection.retryNow}>{strings.connection.reconnect}</button>
+                        <button type="button" class="small" onClick={connection.retryNow}>
+                            {strings.connection.reconnect}
+                        </button>
                     ) : null}
-                    {status.phase === 'closed' && status.refused ? <TokenForm connection={connection} /> : null}
+                    {status.phase === 'closed' && status.refused ? (
+                        <TokenForm connection={connection} />
+                    ) : null}
                     {isDown ? null : (
-                        <button type="button" class="quiet icon-only small" aria-label={strings.close}
-                            onClick={connection.dismissNotice}>
+                        <button
+                            type="button"
+                            class="quiet icon-only small"
+                            aria-label={strings.close}
+                            onClick={connection.dismissNotice}
+                        >
                             <Icon name="close" />
                         </button>
                     )}

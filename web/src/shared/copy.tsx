@@ -23,8 +23,16 @@ export function Snippet({ code, label }: { code: string; label: string }): JSX.E
     const text = { idle: strings.copy, copied: strings.copied, failed: strings.copyFailed }[state];
     return (
         <div class="snippet">
-            <pre><code>{code}</code></pre>
-            <button type="button" class="quiet icon-only small" onClick={copy} title={text} aria-label={`${text}: ${label}`}>
+            <pre>
+                <code>{code}</code>
+            </pre>
+            <button
+                type="button"
+                class="quiet icon-only small"
+                onClick={copy}
+                title={text}
+                aria-label={`${text}: ${label}`}
+            >
                 <Icon name={{ idle: 'copy', copied: 'check', failed: 'warn' }[state] as IconName} />
             </button>
         </div>

@@ -36,8 +36,13 @@ function link(token: Tokens.Link | Tokens.Image, depth: number): ComponentChildr
     if (href === null) {
         return token.raw;
     }
-    const children = token.type === 'image' ? token.text || token.href : inline(token.tokens ?? [], depth + 1);
-    return <a href={href} target="_blank" rel="noopener noreferrer nofollow">{children}</a>;
+    const children =
+        token.type === 'image' ? token.text || token.href : inline(token.tokens ?? [], depth + 1);
+    return (
+        <a href={href} target="_blank" rel="noopener noreferrer nofollow">
+            {children}
+        </a>
+    );
 }
 
 function inline(tokens: Token[], depth: number): ComponentChildren[] {
@@ -71,7 +76,12 @@ function inline(tokens: Token[], depth: number): ComponentChildren[] {
 
 function listItem(item: Tokens.ListItem, depth: number): ComponentChildren {
     const box = item.task ? (item.checked ? '☑ ' : '☐ ') : null;
-    return <li>{box}{blocks(item.tokens, depth + 1)}</li>;
+    return (
+        <li>
+            {box}
+            {blocks(item.tokens, depth + 1)}
+        </li>
+    );
 }
 
 function blocks(tokens: Token[], depth: number): ComponentChildren[] {
@@ -89,9 +99,17 @@ function blocks(tokens: Token[], depth: number): ComponentChildren[] {
                 return <>{inline([token], depth + 1)}</>;
             /* A heading inside a message would upset the page's outline. */
             case 'heading':
-                return <p><strong>{inline(token.tokens ?? [], depth + 1)}</strong></p>;
+                return (
+                    <p>
+                        <strong>{inline(token.tokens ?? [], depth + 1)}</strong>
+                    </p>
+                );
             case 'code':
-                return <pre tabIndex={0}><code>{token.text}</code></pre>;
+                return (
+                    <pre tabIndex={0}>
+                        <code>{token.text}</code>
+                    </pre>
+                );
             case 'blockquote':
                 return <blockquote>{blocks(token.tokens ?? [], depth + 1)}</blockquote>;
             case 'list': {
@@ -109,7 +127,12 @@ export function renderMarkdown(source: string): ComponentChildren {
     const text = cleanText(source);
     if (text.length > MARKDOWN_CHARACTERS_MAX) {
         const shown = truncate(text, SHOWN_CHARACTERS_MAX);
-        return <p class="as-typed">{shown}{shown.length < text.length ? '…' : ''}</p>;
+        return (
+            <p class="as-typed">
+                {shown}
+                {shown.length < text.length ? '…' : ''}
+            </p>
+        );
     }
     try {
         return <>{blocks(lexer.lexer(text), 0)}</>;

@@ -1,7 +1,8 @@
 /* text.ts - what strangers wrote, made fit to be shown: names, dates, numbers. Pure. */
 
 /* Control characters and everything that changes the reading direction of what follows it. */
-const CONTROL = /[\u0000-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]/g;
+const CONTROL =
+    /[\u0000-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]/g;
 /* In running text only the overrides are taken out: the others are needed by right-to-left writers. */
 const OVERRIDE = /[\u202d\u202e]/g;
 
@@ -55,7 +56,12 @@ export const formatExact = (ms: number): string => exactFormat.format(ms);
 export const formatNumber = (value: number): string => numberFormat.format(value);
 
 export function formatDuration(seconds: number): string {
-    const units: [number, string][] = [[86_400, 'd'], [3_600, 'h'], [60, 'min'], [1, 's']];
+    const units: [number, string][] = [
+        [86_400, 'd'],
+        [3_600, 'h'],
+        [60, 'min'],
+        [1, 's'],
+    ];
     const whole = Math.max(0, Math.floor(seconds));
     const index = units.findIndex(([size]) => whole >= size);
     if (index < 0) {

@@ -25,8 +25,13 @@ function choose(next: Theme): void {
 export function ThemeSwitch(): JSX.Element {
     const label = strings.theme.label(strings.theme[theme.value]);
     return (
-        <button type="button" class="quiet icon-only" aria-label={label} title={label}
-            onClick={() => choose(NEXT[theme.value])}>
+        <button
+            type="button"
+            class="quiet icon-only"
+            aria-label={label}
+            title={label}
+            onClick={() => choose(NEXT[theme.value])}
+        >
             <Icon name={ICONS[theme.value]} />
         </button>
     );
