@@ -48,6 +48,7 @@ struct front {
 /* What lws keeps per socket for us. */
 struct socket_slot {
     struct connection *connection;
+    bool has_read;
 };
 
 static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len);
@@ -70,6 +71,12 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
         slot->connection = connection_open(front_of(wsi)->worker, wsi, lws_get_opaque_user_data(wsi));
         return slot->connection == NULL ? -1 : 0;
     case LWS_CALLBACK_RAW_RX:
+        if (!slot->has_read) {
+            /* After a TLS handshake libwebsockets has armed a timeout for the protocol to come, and in this role
+             * nothing of it takes that off again. */
+            slot->has_read = true;
+            lws_set_timeout(wsi, NO_PENDING_TIMEOUT, 0);
+        }
         if (slot->connection != NULL) {
             return connection_on_bytes(slot->connection, in, len) ? 0 : -1;
         }

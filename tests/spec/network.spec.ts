@@ -30,6 +30,7 @@ describe('TLS', () => {
         http_server: { tls: { enabled: true, cert_pem: certificate.cert, key_pem: certificate.key } },
         debug: { echo_path: '/echo' },
         limits: { http_head_timeout: '1s' },
+        client: { ping_interval: '2s', pong_timeout: '1s' },
     }));
 
     const secure = (options = {}) => RawSocket.open(server.port, { tls: options });
@@ -57,6 +58,15 @@ describe('TLS', () => {
         await client.subscribe('open:a');
         await client.publish('open:a', 'over TLS');
         assert.equal((await client.expectPublication('open:a')).data, 'over TLS');
+        client.close();
+    });
+
+    test('a client that only answers pings stays connected, long after the time a handshake may take', async () => {
+        const client = await Client.connect(server, userToken('1'), { tls: {} });
+        for (let i = 0; i < 4; i++) {
+            await client.expectPing();
+        }
+        assert.deepEqual(await client.call('unsubscribe', { channel: 'open:a' }), {});
         client.close();
     });
 
