@@ -83,6 +83,7 @@ struct token_subscription {
     struct str channel;
     struct str info, data; /* JSON; at == NULL where the token has none */
     struct token_override override;
+    bool cache_recover; /* send the last value where the channel recovers by cache */
 };
 
 /* Everything in it lives until connection_claims_release(). JSON texts are valid and byte for byte what the
@@ -92,6 +93,7 @@ struct connection_claims {
     struct str user;       /* "" = anonymous */
     uint64_t expire_at_s;  /* Unix seconds at which the connection expires; 0 = never */
     struct str info, meta; /* JSON; at == NULL where the token has none */
+    struct str data;       /* JSON for the connect reply; a connect proxy gives it, a token never */
     const struct str *channels;
     size_t channel_count; /* 0 where the token has `subs`, which win */
     const struct token_subscription *subs;

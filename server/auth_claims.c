@@ -425,6 +425,11 @@ static bool read_common(struct reader *reader, struct json_member *claims, uint6
 
 /* -- options of a subscription --------------------------------------------------------------------------- */
 
+static bool read_flag(struct reader *reader, struct str span, bool *out, const char *rule)
+{
+    return is_absent(span) || json_get_bool(span, out) ? true : refuse_claim(reader, rule);
+}
+
 /* One override: {"value": true}. A value that is left out is false, as encoders that omit zeros mean it. */
 static bool read_override_flag(struct reader *reader, struct str span, enum override_flag *out)
 {
@@ -474,7 +479,8 @@ static bool read_subscription(struct reader *reader, struct str span, struct tok
         return true;
     }
     struct json_member members[] = {
-        {.name = "info"}, {.name = "b64info"}, {.name = "data"}, {.name = "b64data"}, {.name = "override"},
+        {.name = "info"},    {.name = "b64info"},  {.name = "data"},
+        {.name = "b64data"}, {.name = "override"}, {.name = "cache_recover"},
     };
     if (json_object_members(span, members, sizeof members / sizeof members[0]) != JSON_READ_OK) {
         return refuse_claim(reader, "a member of subs is not an object without duplicate members");
@@ -483,6 +489,8 @@ static bool read_subscription(struct reader *reader, struct str span, struct tok
                      "b64info in subs is not base64 of JSON") &&
            read_json(reader, members[2].value, members[3].value, &out->data,
                      "b64data in subs is not base64 of JSON") &&
+           read_flag(reader, members[5].value, &out->cache_recover,
+                     "cache_recover in subs is not true or false") &&
            read_override(reader, members[4].value, &out->override);
 }
 
@@ -606,6 +614,64 @@ static bool read_subscription_claims(struct reader *reader, uint64_t wall_ms, st
            read_override(reader, claims[CLAIM_OVERRIDE].value, &out->override);
 }
 
+/* -- results of proxies ---------------------------------------------------------------------------------- */
+
+static bool read_result(struct reader *reader, struct json_member *claims, uint64_t *out_expire_at_s)
+{
+    for (size_t i = 0; i < CLAIM_COUNT; i++) {
+        claims[i] = (struct json_member){.name = claim_names[i]};
+    }
+    if (json_object_members(reader->text, claims, CLAIM_COUNT) != JSON_READ_OK) {
+        return refuse_claim(reader, "the result is not an object, or has a member twice");
+    }
+    if (reader->text.len > SIZE_MAX / 2 || !buf_reserve(&reader->scratch, 2 * reader->text.len)) {
+        return refuse(reader, STATUS_NO_MEMORY, "no memory");
+    }
+    reader->scratch_bytes = reader->scratch.capacity;
+    struct str expire_at = claims[CLAIM_EXPIRE_AT].value;
+    uint64_t expire_at_ms = 0;
+    if (!is_absent(expire_at) && !str_equal(expire_at, STR("0")) && !parse_time(expire_at, &expire_at_ms)) {
+        return refuse_claim(reader, "expire_at is not a number of seconds");
+    }
+    *out_expire_at_s = expire_at_ms / 1000;
+    return true;
+}
+
+static bool read_connect_result(struct reader *reader, struct connection_claims *out)
+{
+    struct json_member claims[CLAIM_COUNT];
+    struct json_member user = {.name = "user"};
+    if (!read_result(reader, claims, &out->expire_at_s)) {
+        return false;
+    }
+    (void)json_object_members(reader->text, &user, 1); /* twice: the first one found, and refused below */
+    if (!is_absent(claims[CLAIM_META].value)) {
+        out->meta = claims[CLAIM_META].value;
+        if (json_kind(out->meta) != JSON_KIND_OBJECT) {
+            return refuse_claim(reader, "meta is not an object");
+        }
+    }
+    return check_names(reader, reader->text, "a member of the result is there twice") &&
+           read_text(reader, user.value, &out->user, "user is not a text") &&
+           read_json(reader, claims[CLAIM_INFO].value, claims[CLAIM_B64INFO].value, &out->info,
+                     "b64info is not base64 of JSON") &&
+           read_json(reader, claims[CLAIM_DATA].value, claims[CLAIM_B64DATA].value, &out->data,
+                     "b64data is not base64 of JSON") &&
+           read_subs(reader, claims[CLAIM_SUBS].value, out) &&
+           read_channels(reader, claims[CLAIM_CHANNELS].value, out);
+}
+
+static bool read_subscribe_result(struct reader *reader, struct subscription_claims *out)
+{
+    struct json_member claims[CLAIM_COUNT];
+    return read_result(reader, claims, &out->expire_at_s) &&
+           read_json(reader, claims[CLAIM_INFO].value, claims[CLAIM_B64INFO].value, &out->info,
+                     "b64info is not base64 of JSON") &&
+           read_json(reader, claims[CLAIM_DATA].value, claims[CLAIM_B64DATA].value, &out->data,
+                     "b64data is not base64 of JSON") &&
+           read_override(reader, claims[CLAIM_OVERRIDE].value, &out->override);
+}
+
 /* -- both ------------------------------------------------------------------------------------------------ */
 
 /* Decides after everything was read; unless OK, what the reader holds is freed. */
@@ -658,6 +724,37 @@ enum status claims_read_subscription(const struct claim_rules *rules, char *payl
     struct subscription_claims claims = {0};
     bool read = read_subscription_claims(&reader, wall_ms, &claims);
     must(read == (reader.status == STATUS_OK));
+    enum status status = finish(&reader, out_rule);
+    if (status == STATUS_OK) {
+        claims.memory[0] = reader.payload;
+        claims.memory[1] = reader.scratch.at;
+        *out = claims;
+    }
+    return status;
+}
+
+enum status claims_read_connect_result(char *result, size_t result_bytes, struct connection_claims *out,
+                                       const char **out_rule)
+{
+    struct reader reader = reader_of(NULL, result, result_bytes);
+    struct connection_claims claims = {0};
+    (void)read_connect_result(&reader, &claims); /* the reader holds the status */
+    enum status status = finish(&reader, out_rule);
+    if (status == STATUS_OK) {
+        claims.memory[0] = reader.payload;
+        claims.memory[1] = reader.scratch.at;
+        claims.memory[2] = reader.lists;
+        *out = claims;
+    }
+    return status;
+}
+
+enum status claims_read_subscribe_result(char *result, size_t result_bytes, struct subscription_claims *out,
+                                         const char **out_rule)
+{
+    struct reader reader = reader_of(NULL, result, result_bytes);
+    struct subscription_claims claims = {0};
+    (void)read_subscribe_result(&reader, &claims);
     enum status status = finish(&reader, out_rule);
     if (status == STATUS_OK) {
         claims.memory[0] = reader.payload;
