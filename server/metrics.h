@@ -54,6 +54,11 @@
     X(subscriptions,                  gauge,   "node_num_subscriptions",              "",                     "subscriptions") \
     X(channels,                       gauge,   "worker_channels",                     "",                     "channels with a subscriber, summed over workers") \
     X(outbox_bytes,                   gauge,   "outbox_bytes",                        "",                     "bytes queued for all clients") \
+    X(backend_requests_total,         counter, "backend_requests_total",              "",                     "requests to backends of the application") \
+    X(backend_answers_total,          counter, "backend_answers_total",               "",                     "requests that a backend answered, with any status") \
+    X(backend_duration_ms_total,      counter, "backend_duration_milliseconds_total", "",                     "sum of how long requests to backends took") \
+    X(backend_in_flight,              gauge,   "backend_requests_in_flight",          "",                     "requests to backends under way") \
+    X(backend_waiting,                gauge,   "backend_requests_waiting",            "",                     "requests that wait for a place under way") \
     X(accept_pauses_total,            counter, "accept_pauses_total",                 "",                     "times accepting was paused because descriptors ran out") \
     X(loop_lag_us_sum,                counter, "loop_lag_microseconds_total",         "",                     "sum of how late the worker's timer ran") \
     X(loop_lag_count,                 counter, "loop_lag_samples_total",              "",                     "number of those samples") \

@@ -5,7 +5,9 @@
 #include "channels/base/must.h"
 #include "channels/base/thread_buf.h"
 #include "server/connection.h"
+#include "server/http_client.h"
 #include "server/protocol.h"
+#include "server/proxy.h"
 #include "server/quota.h"
 #include "server/routes.h"
 #include "server/session.h"
@@ -122,6 +124,13 @@ static void every_second(struct worker *worker)
 {
     hub_tick(worker->hub, worker->now_ms);
     quota_tick(worker->quota, worker->now_ms);
+    struct http_counters backends;
+    http_client_count(worker->http, &backends);
+    worker->metrics.backend_requests_total = backends.requests;
+    worker->metrics.backend_answers_total = backends.outcomes[HTTP_OUTCOME_ANSWER];
+    worker->metrics.backend_duration_ms_total = backends.duration_ms;
+    worker->metrics.backend_in_flight = backends.in_flight;
+    worker->metrics.backend_waiting = backends.waiting;
     worker->metrics.accept_pauses_total = worker->front != NULL ? front_accept_pauses(worker->front) : 0;
     if (worker->now_ms - worker->loop->lag_window_ms >= LAG_WINDOW_MS) {
         worker->loop->lag_window_ms = worker->now_ms;
@@ -311,6 +320,8 @@ static void end_thread(struct worker *worker)
     front_close(worker->front); /* closes the connections, which leave their channels */
     worker->front = NULL;
     must(list_is_empty(&worker->connections));
+    http_client_free(worker->http); /* sessions that wait for an answer end with it */
+    worker->http = NULL;
     ev_timer_stop(loop->loop, &loop->tick);
     ev_timer_stop(loop->loop, &loop->drain);
     ev_timer_stop(loop->loop, &loop->delay);
@@ -350,6 +361,8 @@ static void worker_free(struct worker *worker)
     if (worker == NULL) {
         return;
     }
+    http_client_free(worker->http);
+    proxies_free(worker->proxies);
     if (worker->loop != NULL && worker->loop->loop != NULL) {
         ev_async_stop(worker->loop->loop, &worker->loop->wake);
         ev_loop_destroy(worker->loop->loop);
@@ -424,6 +437,15 @@ static struct worker *worker_new(struct server *server, unsigned index)
     }
     if (worker->users == NULL || worker->quota == NULL || worker->routes == NULL || worker->loop == NULL ||
         worker->loop->loop == NULL) {
+        worker_free(worker);
+        return NULL;
+    }
+    const char *error;
+    worker->http = http_client_new(worker->loop->loop, &error);
+    worker->proxies =
+        worker->http == NULL ? NULL : proxies_new(server->config, worker->http, server->worker_count);
+    if (worker->proxies == NULL) {
+        log_error("worker_failed", {"reason", log_cstr(worker->http == NULL ? error : "event proxy")});
         worker_free(worker);
         return NULL;
     }

@@ -68,6 +68,8 @@ struct worker {
     struct users *users; /* sessions of this worker by user */
     struct quota *quota; /* counts of which this worker is the home */
     struct routes *routes;
+    struct http_client *http; /* NULL once the thread ends */
+    struct proxies *proxies;
     uint64_t outbox_bytes; /* queued on all connections of this worker */
     bool is_draining;
     bool is_serving;          /* main's: the thread runs */

@@ -1,0 +1,278 @@
+#include "server/proxy_codec.h"
+
+#include "server/auth_claims.h"
+#include "server/crypto.h"
+#include "server/json_span.h"
+
+enum { ERROR_CODE_MAX = 1999, DISCONNECT_CODE_MIN = 3000, DISCONNECT_CODE_MAX = 4999 };
+
+/* ---- out ---- */
+
+static void put_name(struct buf *out, const char *name)
+{
+    bool is_first = out->len > 0 && out->at[out->len - 1] == '{';
+    buf_append_str(out, is_first ? STR("\"") : STR(",\""));
+    buf_append_str(out, str_from_cstr(name));
+    buf_append_lit(out, "\":");
+}
+
+static void put_text(struct buf *out, const char *name, struct str text)
+{
+    if (text.len > 0) {
+        put_name(out, name);
+        buf_append_json_string(out, text);
+    }
+}
+
+static void put_raw(struct buf *out, const char *name, struct str raw)
+{
+    if (raw.len > 0) {
+        put_name(out, name);
+        buf_append_str(out, raw);
+    }
+}
+
+/* The names of connect.subs, which are JSON strings already. */
+static void put_channels(struct buf *out, struct str subs)
+{
+    struct str rest = subs, name, value;
+    bool is_first = true;
+    while (subs.len > 0 && json_object_next(&rest, &name, &value)) {
+        if (is_first) {
+            put_name(out, "channels");
+        }
+        buf_append_char(out, is_first ? '[' : ',');
+        buf_append_str(out, name);
+        is_first = false;
+    }
+    if (!is_first) {
+        buf_append_char(out, ']');
+    }
+}
+
+void proxy_append_request(struct buf *out, enum proxy_event event, const struct proxy_request *request)
+{
+    buf_append_char(out, '{');
+    put_text(out, "client", request->client);
+    put_text(out, "transport", request->transport);
+    put_text(out, "protocol", STR("json"));
+    put_text(out, "encoding", STR("json"));
+    if (event != PROXY_CONNECT) {
+        put_name(out, "user");
+        buf_append_json_string(out, request->user);
+        put_raw(out, "meta", request->meta);
+    }
+    switch (event) {
+    case PROXY_CONNECT:
+        put_raw(out, "data", request->data);
+        put_text(out, "name", request->name);
+        put_text(out, "version", request->version);
+        put_channels(out, request->subs);
+        break;
+    case PROXY_SUBSCRIBE:
+    case PROXY_PUBLISH:
+        put_text(out, "channel", request->channel);
+        put_raw(out, "data", request->data);
+        break;
+    case PROXY_RPC:
+        put_text(out, "method", request->method);
+        put_raw(out, "data", request->data);
+        break;
+    case PROXY_SUB_REFRESH: put_text(out, "channel", request->channel); break;
+    case PROXY_REFRESH:
+    case PROXY_EVENT_COUNT: break;
+    }
+    buf_append_char(out, '}');
+}
+
+/* ---- in: values ---- */
+
+static bool is_absent(struct str span)
+{
+    enum json_kind kind = json_kind(span);
+    return kind == JSON_KIND_NONE || kind == JSON_KIND_NULL;
+}
+
+/* Each getter leaves *out as it is where the member is absent or null; false: it has another type. */
+
+static bool get_text(struct str span, struct buf *scratch, struct str *out)
+{
+    return is_absent(span) || json_get_string(span, scratch, out);
+}
+
+static bool get_bool(struct str span, bool *out)
+{
+    return is_absent(span) || json_get_bool(span, out);
+}
+
+static bool get_u64(struct str span, uint64_t *out)
+{
+    return is_absent(span) || json_get_u64(span, out);
+}
+
+/* A payload, raw or in base64, which wins and must hold JSON: it goes into frames as it is. */
+static bool get_payload(struct str raw, struct str base64, struct buf *scratch, struct str *out)
+{
+    struct str text = {0};
+    if (!get_text(base64, scratch, &text)) {
+        return false;
+    }
+    if (text.len == 0) {
+        *out = is_absent(raw) ? (struct str){0} : raw;
+        return true;
+    }
+    size_t bytes_max = CRYPTO_BASE64_BYTES_MAX(text.len);
+    size_t len = 0;
+    if (!buf_reserve(scratch, bytes_max) ||
+        !crypto_base64_decode(text, scratch->at + scratch->len, bytes_max, &len)) {
+        return false;
+    }
+    *out = str_make(scratch->at + scratch->len, len);
+    scratch->len += len;
+    return json_validate(*out, JSON_DEPTH_DEFAULT);
+}
+
+/* ---- in: replies ---- */
+
+static bool read_error(struct str span, struct buf *scratch, struct error_view *out)
+{
+    struct json_member members[] = {{.name = "code"}, {.name = "message"}, {.name = "temporary"}};
+    *out = (struct error_view){.message = STR("")};
+    return json_object_members(span, members, 3) == JSON_READ_OK &&
+           json_get_u32(members[0].value, &out->code) && out->code > 0 && out->code <= ERROR_CODE_MAX &&
+           get_text(members[1].value, scratch, &out->message) &&
+           get_bool(members[2].value, &out->is_temporary);
+}
+
+static bool read_disconnect(struct str span, struct buf *scratch, struct disconnect *out)
+{
+    struct json_member members[] = {{.name = "code"}, {.name = "reason"}};
+    uint32_t code = 0;
+    *out = (struct disconnect){.reason = STR("")};
+    if (json_object_members(span, members, 2) != JSON_READ_OK || !json_get_u32(members[0].value, &code) ||
+        code < DISCONNECT_CODE_MIN || code > DISCONNECT_CODE_MAX) {
+        return false;
+    }
+    out->code = code;
+    return get_text(members[1].value, scratch, &out->reason);
+}
+
+void proxy_read_reply(struct str body, struct buf *scratch, struct proxy_reply *out)
+{
+    struct json_member members[] = {{.name = "result"}, {.name = "error"}, {.name = "disconnect"}};
+    struct str result, error, disconnect;
+    *out = (struct proxy_reply){.verdict = PROXY_FAILURE};
+    /* Twice the body holds all texts and all that is decoded from base64, so that none of them moves. */
+    if (json_object_read(body, members, 3, JSON_DEPTH_DEFAULT) != JSON_READ_OK ||
+        !buf_reserve(scratch, 2 * body.len)) {
+        return;
+    }
+    result = members[0].value;
+    error = members[1].value;
+    disconnect = members[2].value;
+    if (!is_absent(disconnect)) {
+        bool is_read = read_disconnect(disconnect, scratch, &out->disconnect);
+        out->verdict = is_read ? PROXY_DISCONNECT : PROXY_FAILURE;
+    } else if (!is_absent(error)) {
+        out->verdict = read_error(error, scratch, &out->error) ? PROXY_ERROR : PROXY_FAILURE;
+    } else if (is_absent(result)) {
+        out->verdict = PROXY_NOTHING;
+    } else if (json_kind(result) == JSON_KIND_OBJECT) {
+        out->verdict = PROXY_RESULT;
+        out->result = result;
+    }
+}
+
+void proxy_reply_from_status(const struct proxy_transforms *transforms, unsigned status,
+                             struct proxy_reply *out)
+{
+    *out = (struct proxy_reply){.verdict = PROXY_FAILURE};
+    for (size_t i = 0; i < transforms->count; i++) {
+        const struct proxy_transform *transform = &transforms->at[i];
+        if (transform->status != status) {
+            continue;
+        }
+        struct str text = str_from_cstr(transform->text);
+        if (transform->is_disconnect) {
+            out->verdict = PROXY_DISCONNECT;
+            out->disconnect = (struct disconnect){.code = transform->code, .reason = text};
+        } else {
+            out->verdict = PROXY_ERROR;
+            out->error = (struct error_view){
+                .code = transform->code, .message = text, .is_temporary = transform->is_temporary};
+        }
+        return;
+    }
+}
+
+/* ---- in: results ---- */
+
+bool proxy_read_connect(struct str result, struct connection_claims *out)
+{
+    const char *rule;
+    char *copy = str_to_cstr(result);
+    return copy != NULL && claims_read_connect_result(copy, result.len, out, &rule) == STATUS_OK;
+}
+
+bool proxy_read_subscribe(struct str result, struct subscription_claims *out)
+{
+    const char *rule;
+    char *copy = str_to_cstr(result);
+    return copy != NULL && claims_read_subscribe_result(copy, result.len, out, &rule) == STATUS_OK;
+}
+
+bool proxy_read_refresh(struct str result, struct buf *scratch, struct proxy_refresh_result *out)
+{
+    struct json_member members[] = {
+        {.name = "expired"}, {.name = "expire_at"}, {.name = "info"}, {.name = "b64info"}, {.name = "meta"}};
+    *out = (struct proxy_refresh_result){0};
+    if (json_object_members(result, members, 5) != JSON_READ_OK ||
+        !get_bool(members[0].value, &out->is_expired) || !get_u64(members[1].value, &out->expire_at_s) ||
+        !get_payload(members[2].value, members[3].value, scratch, &out->info)) {
+        return false;
+    }
+    out->meta = is_absent(members[4].value) ? (struct str){0} : members[4].value;
+    return out->meta.len == 0 || json_kind(out->meta) == JSON_KIND_OBJECT;
+}
+
+/* Tags travel as they came, so they must be what they are for clients: an object of texts. */
+static bool get_tags(struct str span, struct buf *scratch, struct str *out)
+{
+    struct str rest = span, name, value, text;
+    if (is_absent(span)) {
+        return true;
+    }
+    if (json_kind(span) != JSON_KIND_OBJECT) {
+        return false;
+    }
+    while (json_object_next(&rest, &name, &value)) {
+        if (!json_get_string(name, scratch, &text) || !json_get_string(value, scratch, &text)) {
+            return false;
+        }
+    }
+    *out = span;
+    return true;
+}
+
+bool proxy_read_publish(struct str result, struct buf *scratch, struct proxy_publish_result *out)
+{
+    struct json_member members[] = {
+        {.name = "data"},  {.name = "b64data"}, {.name = "tags"},          {.name = "idempotency_key"},
+        {.name = "delta"}, {.name = "version"}, {.name = "version_epoch"}, {.name = "skip_history"}};
+    *out = (struct proxy_publish_result){0};
+    return json_object_members(result, members, 8) == JSON_READ_OK &&
+           get_payload(members[0].value, members[1].value, scratch, &out->data) &&
+           get_tags(members[2].value, scratch, &out->tags) &&
+           get_text(members[3].value, scratch, &out->idempotency_key) &&
+           get_bool(members[4].value, &out->delta) && get_u64(members[5].value, &out->version) &&
+           get_text(members[6].value, scratch, &out->version_epoch) &&
+           get_bool(members[7].value, &out->skip_history);
+}
+
+bool proxy_read_rpc(struct str result, struct buf *scratch, struct str *data)
+{
+    struct json_member members[] = {{.name = "data"}, {.name = "b64data"}};
+    *data = (struct str){0};
+    return json_object_members(result, members, 2) == JSON_READ_OK &&
+           get_payload(members[0].value, members[1].value, scratch, data);
+}
