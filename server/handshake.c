@@ -3,6 +3,7 @@
 #include "channels/base/log.h"
 #include "server/connection.h"
 #include "server/exchange.h"
+#include "server/proxy.h"
 #include "server/quota.h"
 #include "server/routes.h"
 #include "server/session.h"
@@ -94,7 +95,10 @@ static void accept_upgrade(struct exchange *exchange)
     struct connection *connection = exchange->connection;
     bool is_echo = exchange->route->handle == handshake_handle_echo;
     struct session *session = is_echo ? NULL : session_open(exchange->worker);
-    if (session == NULL && !is_echo) {
+    bool is_kept = session == NULL ||
+                   proxies_keep_headers(exchange->worker->proxies, &exchange->request, &session->headers);
+    if ((session == NULL && !is_echo) || !is_kept) {
+        session_discard(session);
         refuse(exchange, 503, "memory", "the server is busy");
         return;
     }

@@ -235,7 +235,7 @@ enum protocol_result protocol_next_command(struct str *frame_rest, struct comman
     }
     text.len -= rest.len;
 
-    struct command command = {.kind = COMMAND_UNKNOWN, .status = STATUS_OK};
+    struct command command = {.kind = COMMAND_UNKNOWN, .status = STATUS_OK, .text = text};
     struct str request = {0};
     for (size_t i = 0; i < METHOD_COUNT; i++) {
         if (members[i].value.at != NULL && json_kind(members[i].value) != JSON_KIND_NULL) {

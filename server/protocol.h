@@ -139,6 +139,7 @@ struct command {
     /* OK: the request below is filled. BAD_REQUEST: a field has the wrong type or is there twice, and the
      * answer is that error. METHOD_NOT_FOUND: kind is UNKNOWN. NO_MEMORY: no room to unescape. */
     enum status status;
+    struct str text; /* the whole command, in the frame */
     union {
         struct connect_request connect;
         struct subscribe_request subscribe;

@@ -72,6 +72,7 @@ static void session_free(struct session *session)
     free((void *)(uintptr_t)session->info.at);
     free((void *)(uintptr_t)session->meta.at);
     buf_release(&session->stash);
+    proxy_headers_free(session->headers);
     session->magic = 0;
     slab_free(&session->worker->session_slab, session);
 }
@@ -266,7 +267,7 @@ static void handle(struct session *session, const struct command *command)
     case COMMAND_HISTORY: session_on_history(session, command); return;
     case COMMAND_REFRESH: session_on_refresh(session, command); return;
     case COMMAND_SUB_REFRESH: session_on_sub_refresh(session, command); return;
-    case COMMAND_RPC: session_reply_error(session, command->id, STATUS_NOT_AVAILABLE); return;
+    case COMMAND_RPC: session_on_rpc(session, command); return;
     case COMMAND_SEND: session_disconnect(session, &DISCONNECT_NOT_AVAILABLE); return;
     case COMMAND_PONG:
         if (!session->awaits_pong) {
@@ -427,8 +428,8 @@ void session_on_pong(struct session *session)
 
 static bool has_missed_pong(const struct session *session, uint64_t now_ms)
 {
-    if (!session->awaits_pong || now_ms < session->pong_due_ms) {
-        return false;
+    if (!session->awaits_pong || now_ms < session->pong_due_ms || session->is_waiting) {
+        return false; /* while it waits nothing is read, pongs neither */
     }
     /* After a stall of ours the pong may lie unread in the socket: the wait starts again (THREATS S13). */
     uint64_t sent_ms = session->pong_due_ms - session->worker->config->client_pong_timeout_ms;
@@ -439,7 +440,10 @@ static bool has_missed_pong(const struct session *session, uint64_t now_ms)
 void session_on_due(struct session *session, uint64_t now_ms)
 {
     if (session->state != SESSION_CONNECTED) {
-        if (now_ms >= session->ping_due_ms) {
+        if (session->is_waiting && now_ms >= session->ping_due_ms) {
+            /* Its connect is being decided: how long that may take is not the client's doing. */
+            session->ping_due_ms = now_ms + session->worker->config->client_stale_close_delay_ms;
+        } else if (now_ms >= session->ping_due_ms) {
             session->worker->metrics.stale_total++;
             session_disconnect(session, &DISCONNECT_STALE);
         }
@@ -451,11 +455,15 @@ void session_on_due(struct session *session, uint64_t now_ms)
         return;
     }
     if (session->expire_due_ms != 0 && now_ms >= session->expire_due_ms) {
-        session_disconnect(session, &DISCONNECT_EXPIRED);
-        return;
+        session_on_expired(session);
+        if (!session_is_open(session)) {
+            return;
+        }
     }
     if (now_ms >= session->ping_due_ms) {
         ping(session, now_ms);
+    } else if (session->awaits_pong && session->is_waiting && now_ms >= session->pong_due_ms) {
+        session->pong_due_ms = now_ms + session->worker->config->client_pong_timeout_ms;
     } else if (session->awaits_pong && now_ms >= session->pong_due_ms) {
         session->pong_due_ms = session->worker->stalled_ms + session->worker->config->client_pong_timeout_ms;
     }

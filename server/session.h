@@ -26,6 +26,7 @@
 #include "server/rate.h"
 
 struct connection;
+struct proxy_headers;
 struct user;
 struct worker;
 
@@ -40,8 +41,9 @@ struct session {
     bool is_waiting;  /* a command is being decided: further ones go to `stash` */
     bool was_refused; /* connect was answered with an error: no command is accepted any more */
     bool awaits_pong;
-    bool pings_by_frame;  /* WebSocket ping frames instead of {} (PROTOCOL section 1.1) */
-    bool is_user_counted; /* holds a place in the quota of its user */
+    bool pings_by_frame;        /* WebSocket ping frames instead of {} (PROTOCOL section 1.1) */
+    bool is_user_counted;       /* holds a place in the quota of its user */
+    bool is_refreshed_by_proxy; /* when it expires the refresh proxy is asked, not the client */
     struct worker *worker;
     struct connection *connection; /* NULL once CLOSED */
     struct user *user;             /* from CONNECTING on */
@@ -51,8 +53,10 @@ struct session {
     struct rate command_rate;
     struct str info;                    /* conn_info: raw JSON, owned; empty: none */
     struct str meta;                    /* raw JSON, owned */
+    struct proxy_headers *headers;      /* of the client, for proxies; NULL: none that is passed on */
     uint64_t connected_ms;              /* wall clock */
-    uint64_t expire_due_ms;             /* monotonic: when the expired connection is closed; 0: never */
+    uint64_t expire_due_ms;             /* monotonic: when the expired connection is closed, or the refresh
+                                           proxy is asked; 0: never */
     uint64_t ping_due_ms;               /* next ping; before CONNECTED: when the client is stale */
     uint64_t pong_due_ms;               /* while awaits_pong */
     uint64_t sub_expire_due_ms;         /* the earliest of the subscriptions' expiries; 0: none */
@@ -70,6 +74,8 @@ enum session_subscription_flags {
 struct session_subscription {
     uint64_t expire_due_ms; /* monotonic; 0: never */
     struct str info;        /* chan_info: raw JSON, owned */
+    bool is_refreshed_by_proxy;
+    bool is_asked_for; /* the sub_refresh proxy has not answered yet */
 };
 
 /* A new session on an open WebSocket. NULL without memory. */

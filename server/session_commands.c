@@ -1,4 +1,5 @@
-/* session_commands.c - publish, presence and history: checked here, done at the channel's home. */
+/* session_commands.c - publish, rpc, presence and history: checked here or by a proxy, done at the channel's
+ * home. */
 #include "channels/base/must.h"
 #include "channels/base/thread_buf.h"
 #include "server/connection.h"
@@ -65,6 +66,78 @@ static void on_published(struct op *op)
     op_free(op);
 }
 
+/* `changes` is what a proxy made of it: data, tags and options of the publication. */
+static void publish(struct session *session, uint32_t id, struct str channel,
+                    const struct channel_options *options, const struct subscription *subscription,
+                    const struct proxy_publish_result *changes)
+{
+    const struct session_subscription *extra = subscription == NULL ? NULL : subscription->extra;
+    struct buf *info = thread_buf(THREAD_BUF_INFO);
+    session_append_info(session, extra == NULL ? STR("") : extra->info, info);
+    struct message *message = info->failed
+                                  ? NULL
+                                  : message_new(&(struct message_parts){.kind = MESSAGE_PUBLICATION,
+                                                                        .wants_delta = changes->delta,
+                                                                        .channel = channel,
+                                                                        .data = changes->data,
+                                                                        .info = buf_str(info),
+                                                                        .tags = changes->tags});
+    size_t text_bytes = channel.len + changes->idempotency_key.len + changes->version_epoch.len;
+    struct op *op = message == NULL ? NULL : op_new(OP_PUBLISH, text_bytes);
+    if (op == NULL) {
+        message_unref(message);
+    } else {
+        op->publish.message = message;
+        op->publish.skip_history = changes->skip_history;
+        op->publish.idempotency_key = op_text(op, changes->idempotency_key);
+        op->publish.version = changes->version;
+        op->publish.version_epoch = op_text(op, changes->version_epoch);
+    }
+    start(session, op, id, options, channel, on_published);
+}
+
+static void on_publish_result(struct session *session, const struct command *command,
+                              const struct proxy_publish_result *result)
+{
+    const struct publish_request *request = &command->publish;
+    const struct channel_options *options;
+    struct subscription *subscription;
+    struct proxy_publish_result changes = *result;
+    if (look_up(session, command->id, request->channel, &options, &subscription) != STATUS_OK) {
+        return;
+    }
+    changes.data = result->data.len > 0 ? result->data : request->data;
+    if (!data_fits(options, changes.data)) {
+        struct proxy_reply failure = session_malformed_result(session, "publish");
+        session_reply_verdict(session, command->id, &failure);
+        return;
+    }
+    publish(session, command->id, request->channel, options, subscription, &changes);
+}
+
+static void on_publish_reply(struct session *session, struct str text, const struct proxy_reply *reply,
+                             struct buf *scratch)
+{
+    struct command command;
+    struct buf texts = {0};
+    struct proxy_publish_result result;
+    struct proxy_reply failure;
+    bool is_read = session_read_again(text, &command, &texts);
+    if (reply->verdict == PROXY_RESULT && !proxy_read_publish(reply->result, scratch, &result)) {
+        failure = session_malformed_result(session, "publish");
+        reply = &failure;
+    }
+    if (!is_read) {
+        session_reply_error(session, command.id, STATUS_NO_MEMORY);
+    } else if (reply->verdict == PROXY_RESULT) {
+        on_publish_result(session, &command, &result);
+    } else {
+        session_reply_verdict(session, command.id, reply);
+    }
+    buf_release(&texts);
+    session_go_on(session);
+}
+
 void session_on_publish(struct session *session, const struct command *command)
 {
     const struct publish_request *request = &command->publish;
@@ -84,27 +157,66 @@ void session_on_publish(struct session *session, const struct command *command)
         session_refuse(session, &refusal);
         return;
     }
+    struct proxy *proxy =
+        options->publish_proxy_enabled
+            ? proxies_find(session->worker->proxies, PROXY_PUBLISH, options->publish_proxy_name)
+            : NULL;
+    if (proxy != NULL) { /* first that decides: PROTOCOL section 10 */
+        struct proxy_request question = {.channel = request->channel, .data = request->data};
+        session_ask_for_command(session, proxy, PROXY_PUBLISH, &question, command, on_publish_reply);
+        return;
+    }
     struct client_view view = session_view(session, subscription != NULL);
     refusal.status = permit_publish(options, &view, &refusal.why);
     if (refusal.status != STATUS_OK) {
         session_refuse(session, &refusal);
         return;
     }
-    struct session_subscription *extra = subscription == NULL ? NULL : subscription->extra;
-    struct buf *info = thread_buf(THREAD_BUF_INFO);
-    session_append_info(session, extra == NULL ? STR("") : extra->info, info);
-    struct message *message = info->failed ? NULL
-                                           : message_new(&(struct message_parts){.kind = MESSAGE_PUBLICATION,
-                                                                                 .channel = request->channel,
-                                                                                 .data = request->data,
-                                                                                 .info = buf_str(info)});
-    struct op *op = message == NULL ? NULL : op_new(OP_PUBLISH, request->channel.len);
-    if (op == NULL) {
-        message_unref(message);
-    } else {
-        op->publish.message = message;
+    publish(session, command->id, request->channel, options, subscription,
+            &(struct proxy_publish_result){.data = request->data});
+}
+
+/* ---- rpc ---- */
+
+static void on_rpc_reply(struct session *session, struct str text, const struct proxy_reply *reply,
+                         struct buf *scratch)
+{
+    struct command command;
+    struct buf texts = {0};
+    struct str data;
+    struct proxy_reply failure;
+    (void)session_read_again(text, &command, &texts); /* only its id is needed */
+    if (reply->verdict == PROXY_RESULT && !proxy_read_rpc(reply->result, scratch, &data)) {
+        failure = session_malformed_result(session, "rpc");
+        reply = &failure;
     }
-    start(session, op, command->id, options, request->channel, on_published);
+    if (reply->verdict == PROXY_RESULT) {
+        protocol_append_rpc(session_reply_buf(), command.id, data);
+        session_send_reply(session);
+    } else {
+        session_reply_verdict(session, command.id, reply);
+    }
+    buf_release(&texts);
+    session_go_on(session);
+}
+
+void session_on_rpc(struct session *session, const struct command *command)
+{
+    const struct config *config = session->worker->config;
+    const struct rpc_request *request = &command->rpc;
+    struct proxy *proxy;
+    if (config->rpc_ping_enabled && str_is(request->method, config->rpc_ping_method)) {
+        protocol_append_rpc(session_reply_buf(), command->id, STR(""));
+        session_send_reply(session);
+        return;
+    }
+    enum status status = proxies_find_rpc(session->worker->proxies, request->method, &proxy);
+    if (status != STATUS_OK) {
+        session_reply_error(session, command->id, status);
+        return;
+    }
+    struct proxy_request question = {.method = request->method, .data = request->data};
+    session_ask_for_command(session, proxy, PROXY_RPC, &question, command, on_rpc_reply);
 }
 
 /* ---- presence ---- */

@@ -1,7 +1,7 @@
 /* session_connect.c - connect and refresh: who the client is, for how long, and what it is subscribed to from
  * the start.
  *
- *     connect ─▶ token ─▶ user's quota ─▶ server-side subscriptions ─▶ reply ─▶ what was held back
+ *     connect ─▶ token or proxy ─▶ user's quota ─▶ server-side subscriptions ─▶ reply ─▶ what was held back
  */
 #include "channels/base/clock.h"
 #include "channels/base/log.h"
@@ -79,9 +79,10 @@ static bool identify(struct session *session, const struct command *command, str
 static void set_expiry(struct session *session, uint64_t expire_at_s)
 {
     uint64_t ttl_ms = (uint64_t)session_ttl_s(expire_at_s) * 1000;
-    session->expire_due_ms = expire_at_s == 0 ? 0
-                                              : session->worker->now_ms + ttl_ms +
-                                                    session->worker->config->client_expired_close_delay_ms;
+    /* A client gets time to refresh; the server asks the proxy at once. */
+    uint64_t grace_ms =
+        session->is_refreshed_by_proxy ? 0 : session->worker->config->client_expired_close_delay_ms;
+    session->expire_due_ms = expire_at_s == 0 ? 0 : session->worker->now_ms + ttl_ms + grace_ms;
 }
 
 /* ---- server-side subscriptions ---- */
@@ -141,6 +142,17 @@ static bool find_position(struct session *session, struct str channel, struct su
 
 static void reply_connect(struct session *session);
 
+/* What the reply carries for one of the claims' subscriptions. */
+static struct str start_data(const struct connection_claims *claims, struct str channel)
+{
+    for (size_t i = 0; i < claims->sub_count; i++) {
+        if (str_equal(claims->subs[i].channel, channel)) {
+            return claims->subs[i].data;
+        }
+    }
+    return STR("");
+}
+
 static void on_start_subscription(struct op *op)
 {
     struct session *session = op->context;
@@ -157,6 +169,7 @@ static void on_start_subscription(struct op *op)
         struct subscribe_view view;
         struct buf publications = {0};
         session_subscribe_result(session, op, &publications, &view);
+        view.data = start_data(&connecting->claims, op->channel);
         protocol_add_sub(&connecting->subs, op->channel, &view);
         buf_release(&publications);
         hub_go_live(session->worker->hub, subscription, op->top);
@@ -186,8 +199,9 @@ static bool begin_start_channel(struct session *session, const struct token_subs
     buf_reserve(&scratch, connecting->positions_text.len);
     bool is_known = find_position(session, sub->channel, &position, &scratch);
     bool is_cache = options->force_recovery_mode == RECOVERY_CACHE;
-    start.is_recovering = start.features.recoverable &&
-                          ((is_known && position.recover) || (is_cache && options->auto_cache_recover));
+    start.is_recovering =
+        start.features.recoverable &&
+        ((is_known && position.recover) || (is_cache && (options->auto_cache_recover || sub->cache_recover)));
     start.is_cache_mode = is_cache;
     start.since = (struct position){.offset = position.offset, .epoch = position.epoch};
     if (session_begin_subscription(session, &start) == STATUS_OK) {
@@ -248,11 +262,15 @@ static void reply_connect(struct session *session)
         session_disconnect(session, &DISCONNECT_INTERNAL);
         return;
     }
+    session->is_refreshed_by_proxy =
+        connecting->is_proxied && proxies_find(worker->proxies, PROXY_REFRESH, NULL) != NULL;
+    bool client_refreshes = connecting->expire_at_s != 0 && !session->is_refreshed_by_proxy;
     struct connect_view view = {
         .client = session_client(session),
         .version = STR("Starling " STARLING_VERSION),
-        .expires = connecting->expire_at_s != 0,
-        .ttl_s = connecting->expire_at_s != 0 ? session_ttl_s(connecting->expire_at_s) : 0,
+        .expires = client_refreshes,
+        .ttl_s = client_refreshes ? session_ttl_s(connecting->expire_at_s) : 0,
+        .data = connecting->claims.data,
         .subs = buf_str(&connecting->subs),
         .ping_s = session->pings_by_frame ? 0 : (uint32_t)(config->client_ping_interval_ms / 1000),
         .pong = !session->pings_by_frame,
@@ -323,24 +341,12 @@ static void on_user_quota(void *context, enum quota_verdict verdict)
     }
 }
 
-void session_on_connect(struct session *session, const struct command *command)
+/* The claims are known: goes on with the user's quota. Further commands wait. */
+static void admit(struct session *session)
 {
     struct worker *worker = session->worker;
-    struct session_connect *connecting = calloc(1, sizeof *connecting);
-    if (connecting == NULL) {
-        refuse(session, command->id, STATUS_NO_MEMORY);
-        return;
-    }
-    if (!identify(session, command, &connecting->claims)) {
-        connection_claims_release(&connecting->claims);
-        free(connecting);
-        return;
-    }
-    outbox_init(&connecting->held);
-    connecting->command_id = command->id;
+    struct session_connect *connecting = session->connecting;
     connecting->expire_at_s = connecting->claims.expire_at_s;
-    buf_append_str(&connecting->positions_text, command->connect.subs);
-    session->connecting = connecting;
     session->info = session_copy_text(connecting->claims.info);
     session->meta = session_copy_text(connecting->claims.meta);
     session->connected_ms = clock_wall_ms();
@@ -350,7 +356,6 @@ void session_on_connect(struct session *session, const struct command *command)
         return;
     }
     session->state = SESSION_CONNECTING;
-    session_wait(session);
     if (connecting->claims.user.len == 0) {
         begin_subscriptions(session);
         return;
@@ -367,6 +372,72 @@ void session_on_connect(struct session *session, const struct command *command)
                 &(struct quota_limits){.count_max = worker->config->client_user_connection_limit},
                 on_user_quota, session);
     buf_release(&key);
+}
+
+static void refuse_with(struct session *session, const struct proxy_reply *reply)
+{
+    session->was_refused = true;
+    session_reply_verdict(session, session->connecting->command_id, reply);
+}
+
+static void on_connect_reply(struct session *session, struct str text, const struct proxy_reply *reply,
+                             struct buf *scratch)
+{
+    (void)text;
+    (void)scratch;
+    struct session_connect *connecting = session->connecting;
+    struct connection_claims *claims = &connecting->claims;
+    if (reply->verdict == PROXY_NOTHING) {
+        session_disconnect(session, &DISCONNECT_BAD_REQUEST); /* not authenticated: SERVER_API section 6.2 */
+    } else if (reply->verdict != PROXY_RESULT) {
+        refuse_with(session, reply);
+    } else if (!proxy_read_connect(reply->result, claims)) {
+        struct proxy_reply failure = session_malformed_result(session, "connect");
+        refuse_with(session, &failure);
+    } else if (claims->expire_at_s != 0 && session_ttl_s(claims->expire_at_s) == 0) {
+        refuse(session, connecting->command_id, STATUS_EXPIRED);
+    } else {
+        connecting->is_proxied = true;
+        admit(session);
+        return;
+    }
+    session_go_on(session);
+}
+
+/* Without a token the connect proxy decides, where there is one. */
+static void ask_connect(struct session *session, struct proxy *proxy, const struct command *command)
+{
+    struct proxy_request request = {.data = command->connect.data,
+                                    .name = command->connect.name,
+                                    .version = command->connect.version,
+                                    .subs = command->connect.subs};
+    session_ask_for_command(session, proxy, PROXY_CONNECT, &request, command, on_connect_reply);
+}
+
+void session_on_connect(struct session *session, const struct command *command)
+{
+    struct worker *worker = session->worker;
+    struct session_connect *connecting = calloc(1, sizeof *connecting);
+    if (connecting == NULL) {
+        refuse(session, command->id, STATUS_NO_MEMORY);
+        return;
+    }
+    outbox_init(&connecting->held);
+    connecting->command_id = command->id;
+    buf_append_str(&connecting->positions_text, command->connect.subs);
+    session->connecting = connecting;
+    enum status status = proxies_keep_emulated(worker->proxies, command->connect.headers,
+                                               worker->config->limits_http_headers_size, &session->headers);
+    bool has_token = command->connect.token.len > 0;
+    struct proxy *proxy = has_token ? NULL : proxies_find(worker->proxies, PROXY_CONNECT, NULL);
+    if (status != STATUS_OK) {
+        refuse(session, command->id, status);
+    } else if (proxy != NULL) {
+        ask_connect(session, proxy, command);
+    } else if (identify(session, command, &connecting->claims)) {
+        session_wait(session);
+        admit(session);
+    }
 }
 
 /* ---- refresh ---- */
@@ -390,11 +461,58 @@ static bool has_same_channels(struct session *session, const struct connection_c
     return found == named;
 }
 
+static void replace_text(struct str *field, struct str text)
+{
+    if (text.len > 0) {
+        free((void *)(uintptr_t)field->at);
+        *field = session_copy_text(text);
+    }
+}
+
 static void set_info(struct session *session, struct str info)
 {
-    if (info.len > 0) {
-        free((void *)(uintptr_t)session->info.at);
-        session->info = session_copy_text(info);
+    replace_text(&session->info, info);
+}
+
+static void on_refresh_reply(struct session *session, struct str text, const struct proxy_reply *reply,
+                             struct buf *scratch)
+{
+    (void)text;
+    struct proxy_refresh_result result;
+    struct proxy_reply failure;
+    if (reply->verdict == PROXY_RESULT && !proxy_read_refresh(reply->result, scratch, &result)) {
+        failure = session_malformed_result(session, "refresh");
+        reply = &failure;
+    }
+    switch (reply->verdict) {
+    case PROXY_RESULT:
+        if (result.is_expired || (result.expire_at_s != 0 && session_ttl_s(result.expire_at_s) == 0)) {
+            session_disconnect(session, &DISCONNECT_EXPIRED);
+            return;
+        }
+        set_info(session, result.info);
+        replace_text(&session->meta, result.meta);
+        set_expiry(session, result.expire_at_s);
+        break;
+    case PROXY_NOTHING: session_disconnect(session, &DISCONNECT_EXPIRED); return;
+    case PROXY_DISCONNECT: session_disconnect(session, &reply->disconnect); return;
+    case PROXY_ERROR:
+    case PROXY_FAILURE: session->expire_due_ms = session->worker->now_ms + PROXY_GRACE_MS; break;
+    }
+    connection_schedule(session->connection);
+}
+
+void session_on_expired(struct session *session)
+{
+    struct proxy *proxy =
+        session->is_refreshed_by_proxy ? proxies_find(session->worker->proxies, PROXY_REFRESH, NULL) : NULL;
+    struct proxy_request request = {0};
+    if (proxy == NULL) {
+        session_disconnect(session, &DISCONNECT_EXPIRED);
+    } else if (session_ask(session, proxy, PROXY_REFRESH, &request, STR(""), on_refresh_reply)) {
+        session->expire_due_ms = 0; /* the answer sets it */
+    } else {
+        session->expire_due_ms = session->worker->now_ms + PROXY_GRACE_MS;
     }
 }
 

@@ -1,5 +1,6 @@
 /* session_private.h - what the files of the session share: session.c (life, order of commands, deadlines),
- * session_connect.c (connect, refresh), session_subscribe.c (subscriptions), session_commands.c (the rest).
+ * session_connect.c (connect, refresh), session_subscribe.c (subscriptions), session_commands.c (the rest),
+ * session_proxy.c (questions to the event proxy).
  */
 #ifndef STARLING_SERVER_SESSION_PRIVATE_H
 #define STARLING_SERVER_SESSION_PRIVATE_H
@@ -8,6 +9,7 @@
 #include "server/auth.h"
 #include "server/outbox.h"
 #include "server/protocol.h"
+#include "server/proxy.h"
 #include "server/session.h"
 
 enum { TTL_MAX_S = 365 * 24 * 3600 }; /* PROTOCOL section 7.8 */
@@ -17,6 +19,7 @@ struct session_connect {
     uint32_t command_id;
     unsigned subs_pending; /* server-side subscriptions whose answer is not here yet */
     bool has_failed;       /* one of them could not be made */
+    bool is_proxied;       /* the claims are the connect proxy's */
     uint64_t expire_at_s;
     struct buf subs;           /* items of protocol_add_sub() */
     struct outbox held;        /* frames that came before the connect reply */
@@ -84,6 +87,38 @@ void session_on_publish(struct session *session, const struct command *command);
 void session_on_presence(struct session *session, const struct command *command);
 void session_on_presence_stats(struct session *session, const struct command *command);
 void session_on_history(struct session *session, const struct command *command);
+void session_on_rpc(struct session *session, const struct command *command);
+
+/* ---- session_proxy.c ---- */
+
+enum { PROXY_GRACE_MS = 60000 }; /* what a refresh that fails gives (SERVER_API section 6.3) */
+
+/* Runs when a question is answered and the session is still open. `text` is what session_ask() was given. */
+typedef void session_on_proxy_reply(struct session *session, struct str text, const struct proxy_reply *reply,
+                                    struct buf *scratch);
+
+/* Asks, with client, transport, user and meta filled in; `text` is copied. false: no memory. */
+bool session_ask(struct session *session, struct proxy *proxy, enum proxy_event event,
+                 struct proxy_request *request, struct str text, session_on_proxy_reply *on_reply);
+
+/* The same for a command: further ones wait until `on_reply`, which gets the command's text, calls
+ * session_go_on(). Without memory the command is answered with an error. */
+void session_ask_for_command(struct session *session, struct proxy *proxy, enum proxy_event event,
+                             struct proxy_request *request, const struct command *command,
+                             session_on_proxy_reply *on_reply);
+
+/* Decodes a command's text once more; the texts with escapes go to `scratch`, which is released by the
+ * caller. false: no memory. */
+bool session_read_again(struct str text, struct command *command, struct buf *scratch);
+
+/* Answers a command with a verdict that is no RESULT, or disconnects. */
+void session_reply_verdict(struct session *session, uint32_t id, const struct proxy_reply *reply);
+
+/* A result that cannot be used, as a verdict; logs it. */
+struct proxy_reply session_malformed_result(const struct session *session, const char *event);
+
+/* The connection's expiry has come: asks the refresh proxy, or closes. */
+void session_on_expired(struct session *session);
 
 /* ---- session_subscribe.c, for the others ---- */
 
@@ -104,7 +139,7 @@ struct session_sub_start {
     struct session_sub_features features;
     struct str chan_info; /* raw JSON or empty */
     uint64_t expire_at_s;
-    bool is_server_side, is_from_token;
+    bool is_server_side, is_from_token, is_refreshed_by_proxy;
     bool is_recovering, is_cache_mode;
     bool must_recover; /* else error 112, and not subscribed */
     struct position since;
@@ -134,6 +169,16 @@ void session_subscribe_result(const struct session *session, const struct op *op
 
 /* Ends what has expired by `now_ms`, and sets sub_expire_due_ms again. */
 void session_expire_subscriptions(struct session *session, uint64_t now_ms);
+
+/* Ends one that has expired: unsubscribe push, or 3006 where the server made it. */
+void session_expire_subscription(struct session *session, struct subscription *subscription);
+
+/* Sets when it expires; 0: never. */
+void session_set_sub_expiry(struct session *session, struct session_subscription *extra,
+                            uint64_t expire_at_s);
+
+/* Asks the sub_refresh proxy about a subscription that has just expired. */
+void session_ask_sub_refresh(struct session *session, struct subscription *subscription);
 
 /* Frees extra of a subscription. */
 void session_free_extra(struct subscription *subscription);

@@ -56,9 +56,15 @@ struct session_sub_features session_server_features(const struct channel_options
     };
 }
 
-static void set_sub_expiry(struct session *session, struct session_subscription *extra, uint64_t expire_at_s)
+/* The time that a client has to refresh an expired subscription; the server asks the proxy at once. */
+static uint64_t sub_grace_ms(const struct session *session, const struct session_subscription *extra)
 {
-    uint64_t grace_ms = session->worker->config->client_expired_sub_close_delay_ms;
+    return extra->is_refreshed_by_proxy ? 0 : session->worker->config->client_expired_sub_close_delay_ms;
+}
+
+void session_set_sub_expiry(struct session *session, struct session_subscription *extra, uint64_t expire_at_s)
+{
+    uint64_t grace_ms = sub_grace_ms(session, extra);
     extra->expire_due_ms =
         expire_at_s == 0 ? 0
                          : session->worker->now_ms + (uint64_t)session_ttl_s(expire_at_s) * 1000 + grace_ms;
@@ -79,7 +85,8 @@ static bool attach_extra(struct session *session, struct subscription *subscript
         return false;
     }
     extra->info = session_copy_text(start->chan_info);
-    set_sub_expiry(session, extra, start->expire_at_s);
+    extra->is_refreshed_by_proxy = start->is_refreshed_by_proxy;
+    session_set_sub_expiry(session, extra, start->expire_at_s);
     subscription->extra = extra;
     return start->chan_info.len == 0 || extra->info.at != NULL;
 }
@@ -225,12 +232,23 @@ void session_expire_subscriptions(struct session *session, uint64_t now_ms)
             if (session->sub_expire_due_ms == 0 || due_ms < session->sub_expire_due_ms) {
                 session->sub_expire_due_ms = due_ms;
             }
-        } else if ((subscription->flags & SUBSCRIPTION_SERVER_SIDE) != 0) {
-            session_disconnect(session, &DISCONNECT_SUBSCRIPTION_EXPIRED);
-            return;
+        } else if (extra_of(subscription)->is_refreshed_by_proxy) {
+            session_ask_sub_refresh(session, subscription);
         } else {
-            session_unsubscribe(session, channel_name(subscription->channel), &UNSUBSCRIBE_EXPIRED);
+            session_expire_subscription(session, subscription);
+            if (!session_is_open(session)) {
+                return;
+            }
         }
+    }
+}
+
+void session_expire_subscription(struct session *session, struct subscription *subscription)
+{
+    if ((subscription->flags & SUBSCRIPTION_SERVER_SIDE) != 0) {
+        session_disconnect(session, &DISCONNECT_SUBSCRIPTION_EXPIRED);
+    } else {
+        session_unsubscribe(session, channel_name(subscription->channel), &UNSUBSCRIBE_EXPIRED);
     }
 }
 
@@ -256,8 +274,10 @@ void session_subscribe_result(const struct session *session, const struct op *op
     }
     bool is_positioned = (subscription->flags & SUBSCRIPTION_POSITIONED) != 0;
     bool starts_at_request = recovered && !op->subscribe.is_cache_mode;
-    uint64_t expire_due_ms = subscription->extra == NULL ? 0 : extra_of(subscription)->expire_due_ms;
-    uint64_t grace_ms = session->worker->config->client_expired_sub_close_delay_ms;
+    const struct session_subscription *extra = extra_of(subscription);
+    bool client_refreshes = extra != NULL && !extra->is_refreshed_by_proxy;
+    uint64_t expire_due_ms = client_refreshes ? extra->expire_due_ms : 0;
+    uint64_t grace_ms = client_refreshes ? sub_grace_ms(session, extra) : 0;
     uint64_t left_ms = expire_due_ms > session->worker->now_ms + grace_ms
                            ? expire_due_ms - session->worker->now_ms - grace_ms
                            : 0;
@@ -393,7 +413,7 @@ static struct session_sub_features client_features(const struct session *session
 
 static enum status begin_client_subscription(struct session *session, const struct command *command,
                                              const struct channel_options *options,
-                                             const struct subscription_claims *claims)
+                                             const struct subscription_claims *claims, bool is_proxied)
 {
     const struct subscribe_request *request = &command->subscribe;
     char *data = claims->data.len == 0 ? NULL : str_to_cstr(claims->data);
@@ -405,6 +425,7 @@ static enum status begin_client_subscription(struct session *session, const stru
         .features = client_features(session, options, request, &claims->override),
         .chan_info = claims->info,
         .expire_at_s = claims->expire_at_s,
+        .is_refreshed_by_proxy = is_proxied && options->sub_refresh_proxy_enabled,
         .since = {.offset = request->offset, .epoch = request->epoch},
         .done = on_subscribed,
         .command_id = command->id,
@@ -421,6 +442,67 @@ static enum status begin_client_subscription(struct session *session, const stru
     return status;
 }
 
+/* The proxy that decides on a subscribe without a token; NULL: the options do (PROTOCOL section 10). */
+static struct proxy *subscribe_proxy(const struct session *session, const struct channel_options *options,
+                                     struct str channel)
+{
+    const struct channel_rules *rules = &session->worker->config->channels;
+    bool is_asked = options->subscribe_proxy_enabled && !channel_is_private(rules, channel) &&
+                    !channel_is_user_limited(rules, options, channel);
+    return is_asked ? proxies_find(session->worker->proxies, PROXY_SUBSCRIBE, options->subscribe_proxy_name)
+                    : NULL;
+}
+
+/* The proxy allowed it: checks again what may have changed meanwhile. true: the subscription is on its way.
+ */
+static bool on_subscribe_result(struct session *session, const struct command *command,
+                                const struct subscription_claims *claims)
+{
+    const struct channel_options *options = NULL;
+    struct session_refusal refusal = {
+        .event = "subscribe_refused", .command_id = command->id, .channel = command->subscribe.channel};
+    refusal.status = check_subscribe(session, &command->subscribe, &options, &refusal.why);
+    if (refusal.status != STATUS_OK) {
+        session_refuse(session, &refusal);
+        return false;
+    }
+    bool is_past = claims->expire_at_s != 0 && session_ttl_s(claims->expire_at_s) == 0;
+    enum status status =
+        is_past ? STATUS_EXPIRED : begin_client_subscription(session, command, options, claims, true);
+    if (status != STATUS_OK) {
+        session_reply_error(session, command->id, status);
+    }
+    return status == STATUS_OK;
+}
+
+static void on_subscribe_reply(struct session *session, struct str text, const struct proxy_reply *reply,
+                               struct buf *scratch)
+{
+    (void)scratch;
+    struct command command;
+    struct buf texts = {0};
+    struct subscription_claims claims = {0};
+    struct proxy_reply failure;
+    bool is_begun = false;
+    bool is_read = session_read_again(text, &command, &texts);
+    if (reply->verdict == PROXY_RESULT && !proxy_read_subscribe(reply->result, &claims)) {
+        failure = session_malformed_result(session, "subscribe");
+        reply = &failure;
+    }
+    if (!is_read) {
+        session_reply_error(session, command.id, STATUS_NO_MEMORY);
+    } else if (reply->verdict == PROXY_RESULT) {
+        is_begun = on_subscribe_result(session, &command, &claims);
+    } else {
+        session_reply_verdict(session, command.id, reply);
+    }
+    subscription_claims_release(&claims);
+    buf_release(&texts);
+    if (!is_begun) {
+        session_go_on(session);
+    }
+}
+
 void session_on_subscribe(struct session *session, const struct command *command)
 {
     const struct subscribe_request *request = &command->subscribe;
@@ -434,7 +516,10 @@ void session_on_subscribe(struct session *session, const struct command *command
         .event = "subscribe_refused", .command_id = command->id, .channel = request->channel};
     refusal.status = check_subscribe(session, request, &options, &refusal.why);
     bool has_token = request->token.len > 0;
-    if (refusal.status == STATUS_OK && !has_token) {
+    struct proxy *proxy = refusal.status == STATUS_OK && !has_token
+                              ? subscribe_proxy(session, options, request->channel)
+                              : NULL;
+    if (refusal.status == STATUS_OK && !has_token && proxy == NULL) {
         struct client_view view = session_view(session, false);
         refusal.options = options;
         refusal.status = permit_subscribe(&session->worker->config->channels, options, request->channel,
@@ -444,12 +529,17 @@ void session_on_subscribe(struct session *session, const struct command *command
         session_refuse(session, &refusal);
         return;
     }
+    if (proxy != NULL) {
+        struct proxy_request question = {.channel = request->channel, .data = request->data};
+        session_ask_for_command(session, proxy, PROXY_SUBSCRIBE, &question, command, on_subscribe_reply);
+        return;
+    }
     if (has_token && !check_token(session, command, &claims)) {
         subscription_claims_release(&claims);
         return;
     }
     session_wait(session);
-    enum status status = begin_client_subscription(session, command, options, &claims);
+    enum status status = begin_client_subscription(session, command, options, &claims, false);
     subscription_claims_release(&claims);
     if (status != STATUS_OK) {
         session->is_waiting = false;
@@ -503,6 +593,10 @@ void session_on_sub_refresh(struct session *session, const struct command *comma
                             subscription == NULL ? STATUS_PERMISSION_DENIED : STATUS_BAD_REQUEST);
         return;
     }
+    if (subscription->extra != NULL && extra_of(subscription)->is_refreshed_by_proxy) {
+        session_disconnect(session, &DISCONNECT_BAD_REQUEST); /* PROTOCOL section 4.10 */
+        return;
+    }
     const struct token_verifier *verifier = session->worker->server->subscription_tokens;
     enum status status = verifier == NULL ? STATUS_INVALID_TOKEN
                                           : token_verify_subscription(verifier, request->token,
@@ -518,7 +612,7 @@ void session_on_sub_refresh(struct session *session, const struct command *comma
                (subscription->extra = calloc(1, sizeof(struct session_subscription))) == NULL) {
         session_reply_error(session, command->id, STATUS_NO_MEMORY);
     } else {
-        set_sub_expiry(session, extra_of(subscription), claims.expire_at_s);
+        session_set_sub_expiry(session, extra_of(subscription), claims.expire_at_s);
         connection_schedule(session->connection);
         protocol_append_sub_refresh(session_reply_buf(), command->id,
                                     &(struct sub_refresh_view){.expires = claims.expire_at_s != 0,
@@ -601,6 +695,7 @@ void session_subscribe(struct session *session, const struct session_subscribe_o
                                       .features = session_server_features(channel_options, &override),
                                       .chan_info = options->info,
                                       .expire_at_s = options->expire_at_s,
+                                      .is_refreshed_by_proxy = channel_options->sub_refresh_proxy_enabled,
                                       .is_server_side = true,
                                       .is_recovering = options->has_recover_since,
                                       .since = options->recover_since,
