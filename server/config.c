@@ -140,6 +140,7 @@ void config_free(struct config *config)
     config_clear_namespaces(config);
     object_lists_release(config);
     free_options(&config->channels.without_namespace);
+    free(config->trusted_networks);
     free(config);
 }
 

@@ -18,6 +18,7 @@
 #include "channels/base/str.h"
 #include "channels/permissions.h"
 #include "channels/status.h"
+#include "server/address.h"
 #include "server/config_options.h"
 
 #include <stdio.h>
@@ -101,8 +102,10 @@ struct config {
 #define CONFIG_FIELD(field, path, type, value, min, max, meaning) CONFIG_FIELD_##type field;
     CONFIG_OPTIONS(CONFIG_FIELD)
 #undef CONFIG_FIELD
-    struct channel_rules channels; /* channel.* of the rows above, and the namespaces */
-    bool is_dev;                   /* --dev: loopback, no authentication, demo namespaces */
+    struct channel_rules channels;    /* channel.* of the rows above, and the namespaces */
+    struct network *trusted_networks; /* http_server.trusted_proxies, parsed */
+    size_t trusted_network_count;
+    bool is_dev; /* --dev: loopback, no authentication, demo namespaces */
     unsigned char
         origins[CONFIG_OPTION_COUNT]; /* enum config_origin of each option, by config_option_index */
     enum config_origin namespaces_origin;

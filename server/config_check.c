@@ -93,6 +93,29 @@ static bool compute(struct config *config)
     return config->node_name[0] != '\0' || compute_node_name(config);
 }
 
+/* Addresses */
+
+/* false: no memory. */
+static bool parse_trusted_proxies(struct checker *checker)
+{
+    struct config *config = checker->config;
+    const struct str_list *list = &config->http_server_trusted_proxies;
+    config->trusted_networks = calloc(list->count + 1, sizeof *config->trusted_networks);
+    if (config->trusted_networks == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < list->count; i++) {
+        if (network_parse(list->at[i], &config->trusted_networks[config->trusted_network_count])) {
+            config->trusted_network_count++;
+        } else {
+            ERROR(checker,
+                  "'http_server.trusted_proxies': '%.*s' is not an address or a network like 10.0.0.0/8",
+                  STR_ARG(list->at[i]));
+        }
+    }
+    return true;
+}
+
 /* Channels */
 
 static void resolve_options(const struct config *config, struct channel_options *options)
@@ -460,6 +483,9 @@ bool config_finish(struct config *config, const struct config_source *source, bo
         .file_is_public = file_is_public,
     };
     if (!compute(config)) {
+        return false;
+    }
+    if (!parse_trusted_proxies(&checker)) {
         return false;
     }
     fill_rules(config);

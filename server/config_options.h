@@ -31,6 +31,7 @@
     X(http_server_tls_enabled,         "http_server.tls.enabled",         boolean, "false",  0, 1,     "serve TLS on the main port") \
     X(http_server_tls_cert_pem,        "http_server.tls.cert_pem",        text,    "",       0, 0,     "certificate chain: file path, PEM text or base64 of it") \
     X(http_server_tls_key_pem,         "http_server.tls.key_pem",         secret,  "",       0, 0,     "private key: file path, PEM text or base64 of it") \
+    X(http_server_trusted_proxies,     "http_server.trusted_proxies",     list,    "",       0, 0,     "addresses and networks like 10.0.0.0/8 of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed; empty = nobody's") \
     X(http_server_workers,             "http_server.workers",             uint,    "0",      0, 64,    "worker threads; 0 = one per core") \
     X(log_level,                       "log.level",                       log_level,  "info", 0, 6,    "lowest level that is logged") \
     X(log_format,                      "log.format",                      log_format, "auto", 0, 2,    "line format; auto = text on a terminal, else json") \

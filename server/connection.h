@@ -67,9 +67,9 @@ struct connection {
     uint64_t blocked_ms;      /* when the socket last took bytes while it was full; 0: it is not */
     uint64_t closing_due_ms;  /* CLOSING: when to drop */
     struct rate control_rate; /* WebSocket control frames */
-    unsigned char address[ADDRESS_BYTES];
-    struct http_connection *http; /* while HTTP */
-    struct session *session;      /* while WEBSOCKET, unless echo */
+    unsigned char address[ADDRESS_BYTES]; /* of the peer; WEBSOCKET: of the client (forwarded.h) */
+    struct http_connection *http;         /* while HTTP */
+    struct session *session;              /* while WEBSOCKET, unless echo */
     struct websocket_reader reader;
 };
 

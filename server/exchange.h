@@ -28,7 +28,8 @@ struct exchange {
     struct http_body_reader body_reader;
     struct buf extra;                     /* more header lines of the answer: exchange_header() */
     void *context;                        /* the handler's */
-    unsigned char address[ADDRESS_BYTES]; /* of the peer; stays when it has gone */
+    unsigned char address[ADDRESS_BYTES]; /* of the client (forwarded.h); stays when it has gone */
+    bool is_https;                        /* the client came by TLS, to us or to a trusted proxy */
     bool closes;                          /* close the connection after the answer */
 };
 

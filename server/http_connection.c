@@ -4,6 +4,7 @@
 #include "channels/base/must.h"
 #include "server/connection.h"
 #include "server/exchange.h"
+#include "server/forwarded.h"
 #include "server/routes.h"
 #include "server/worker.h"
 
@@ -258,7 +259,11 @@ static bool read_head(struct connection *connection)
     exchange->worker = connection->worker;
     exchange->connection = connection;
     exchange->request = request;
-    memcpy(exchange->address, connection->address, sizeof exchange->address);
+    const struct config *config = connection->worker->config;
+    const struct trusted_proxies trusted = {config->trusted_networks, config->trusted_network_count};
+    forwarded_address(&trusted, connection->address, &exchange->request, exchange->address);
+    exchange->is_https = forwarded_is_https(&trusted, connection->address, &exchange->request,
+                                            socket_is_tls(connection->socket));
     exchange->head = http->rx;
     http->rx = rest;
     http->scan = (struct http_scan){0};
