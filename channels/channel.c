@@ -317,6 +317,9 @@ static void walk(struct channel *channel, uint32_t wanted, uint32_t unwanted, co
             continue;
         }
         struct subscriber *subscriber = member->subscriber;
+        if (message->exclude.len > 0 && subscriber->ops->is_client(subscriber, message->exclude)) {
+            continue;
+        }
         struct frame *frame = frame_of(channel, frames, member->frame_kind, message, fan_out);
         if (frame != NULL && subscriber->ops->offer(subscriber, frame)) {
             fan_out->counters->deliveries_total++;

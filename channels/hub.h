@@ -46,6 +46,8 @@ struct subscriber_ops {
      * what came after the gap would recover from there. May end the subscription, or all of the subscriber's.
      */
     void (*on_insufficient_state)(struct subscriber *subscriber, struct subscription *subscription);
+    /* Is this the connection with that client ID? Asked only for messages that exclude one. */
+    bool (*is_client)(const struct subscriber *subscriber, struct str client);
 };
 
 enum subscription_flags {

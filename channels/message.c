@@ -20,7 +20,8 @@ struct message *message_new(const struct message_parts *parts)
 {
     size_t epoch_room = parts->epoch.len > EPOCH_TEXT_LEN ? parts->epoch.len : EPOCH_TEXT_LEN;
     must(epoch_room <= UINT32_MAX);
-    size_t bytes = epoch_room + parts->channel.len + parts->data.len + parts->info.len + parts->tags.len;
+    size_t bytes = epoch_room + parts->channel.len + parts->data.len + parts->info.len + parts->tags.len +
+                   parts->exclude.len;
     struct message *message = malloc(sizeof *message + bytes);
     if (message == NULL) {
         return NULL;
@@ -37,6 +38,7 @@ struct message *message_new(const struct message_parts *parts)
     message->data = copy_text(&at, parts->data);
     message->info = copy_text(&at, parts->info);
     message->tags = copy_text(&at, parts->tags);
+    message->exclude = copy_text(&at, parts->exclude);
     must(at == message->bytes + bytes);
     message_set_position(message, parts->offset, parts->epoch);
     return message;
@@ -78,5 +80,6 @@ void message_unref(struct message *message)
 
 size_t message_bytes(const struct message *message)
 {
-    return sizeof *message + message->channel.len + message->data.len + message->info.len + message->tags.len;
+    return sizeof *message + message->channel.len + message->data.len + message->info.len +
+           message->tags.len + message->exclude.len;
 }

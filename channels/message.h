@@ -31,6 +31,7 @@ struct message {
     struct str data;       /* JSON, byte for byte as published; empty for join and leave */
     struct str info;       /* encoded ClientInfo, or empty */
     struct str tags;       /* encoded JSON object of text to text, or empty */
+    struct str exclude;    /* client ID that it is not delivered to, or empty; history has it all the same */
     char bytes[];
 };
 
@@ -41,7 +42,7 @@ struct message_parts {
     bool wants_delta;
     uint64_t offset;
     struct str epoch;
-    struct str channel, data, info, tags;
+    struct str channel, data, info, tags, exclude;
 };
 
 /* Memory that a message takes. */

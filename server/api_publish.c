@@ -13,6 +13,7 @@ struct publish_params {
     struct str data;              /* JSON; empty: none */
     struct str b64data, tags;
     struct str idempotency_key, version_epoch;
+    struct str exclude_client; /* of ours: the publisher's own connection, which knows already */
     uint64_t version;
     bool skip_history, delta;
 };
@@ -46,6 +47,7 @@ static enum status read_params(struct api_call *call, struct publish_params *par
         {"tags", API_SPAN, &params->tags},
         {"idempotency_key", API_TEXT, &params->idempotency_key},
         {"version_epoch", API_TEXT, &params->version_epoch},
+        {"exclude_client", API_TEXT, &params->exclude_client},
         {"version", API_U64, &params->version},
         {"skip_history", API_BOOL, &params->skip_history},
         {"delta", API_BOOL, &params->delta},
@@ -97,6 +99,7 @@ static enum status publish(struct api_call *call, const struct publish_params *p
         .channel = channel,
         .data = params->data,
         .tags = params->tags,
+        .exclude = params->exclude_client,
     });
     if (op->publish.message == NULL) {
         op_free(op);

@@ -72,8 +72,8 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
         return slot->connection == NULL ? -1 : 0;
     case LWS_CALLBACK_RAW_RX:
         if (!slot->has_read) {
-            /* After a TLS handshake libwebsockets has armed a timeout for the protocol to come, and in this role
-             * nothing of it takes that off again. */
+            /* After a TLS handshake libwebsockets has armed a timeout for the protocol to come, and in this
+             * role nothing of it takes that off again. */
             slot->has_read = true;
             lws_set_timeout(wsi, NO_PENDING_TIMEOUT, 0);
         }

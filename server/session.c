@@ -21,8 +21,10 @@ enum {
 static bool offer(struct subscriber *subscriber, struct frame *frame);
 static void on_insufficient_state(struct subscriber *subscriber, struct subscription *subscription);
 
-static const struct subscriber_ops subscriber_ops = {.offer = offer,
-                                                     .on_insufficient_state = on_insufficient_state};
+static bool is_client(const struct subscriber *subscriber, struct str client);
+
+static const struct subscriber_ops subscriber_ops = {
+    .offer = offer, .on_insufficient_state = on_insufficient_state, .is_client = is_client};
 
 static struct session *session_of(struct subscriber *subscriber)
 {
@@ -231,6 +233,11 @@ static bool offer(struct subscriber *subscriber, struct frame *frame)
         return false;
     }
     return send_frame(session, frame);
+}
+
+static bool is_client(const struct subscriber *subscriber, struct str client)
+{
+    return str_equal(session_client(container_of(subscriber, const struct session, subscriber)), client);
 }
 
 static void on_insufficient_state(struct subscriber *subscriber, struct subscription *subscription)

@@ -114,6 +114,21 @@ forEachWorkerCount('the server API', (workers) => {
         reader.close();
     });
 
+    test('exclude_client spares one connection what it has published itself, and history keeps it', async () => {
+        const channel = fresh('full');
+        const [publisher, other] = [await connect('1'), await connect('1')];
+        await publisher.subscribe(channel);
+        await other.subscribe(channel);
+        await server.apiResult('publish', { channel, data: 'mine', exclude_client: publisher.id });
+        await server.apiResult('publish', { channel, data: 'for all' });
+        assert.deepEqual((await publisher.expectPublication(channel)).data, 'for all');
+        assert.deepEqual((await other.expectPublication(channel)).data, 'mine');
+        assert.deepEqual((await other.expectPublication(channel)).data, 'for all');
+        const history = await server.apiResult('history', { channel, limit: -1 });
+        assert.deepEqual((history.publications as Json[]).map((p) => p.data), ['mine', 'for all']);
+        closeAll([publisher, other]);
+    });
+
     test('an idempotency key publishes once in a channel, and repeats the first result', async () => {
         const [a, b] = [fresh('full'), fresh('full')];
         const reader = await connect();
