@@ -20,6 +20,7 @@
 #include "channels/status.h"
 #include "server/address.h"
 #include "server/config_options.h"
+#include "server/signed_cookie.h"
 
 #include <stdio.h>
 
@@ -62,6 +63,7 @@ struct proxy_transforms {
 #define CONFIG_FIELD_letter char
 #define CONFIG_FIELD_headers struct str_list /* "Name: value" */
 #define CONFIG_FIELD_transforms struct proxy_transforms
+#define CONFIG_FIELD_keys struct signed_cookie_keys
 #define CONFIG_FIELD_log_level enum log_level
 #define CONFIG_FIELD_log_format enum config_log_format
 #define CONFIG_FIELD_engine_type enum config_engine

@@ -1,4 +1,8 @@
+#include "channels/base/random.h"
 #include "server/config_internal.h"
+#include "server/config_keys.h"
+#include "server/crypto.h"
+#include "server/password.h"
 
 #include <ctype.h>
 #include <sched.h>
@@ -74,8 +78,23 @@ static bool compute_node_name(struct config *config)
     return is_set;
 }
 
+/* Sessions of --dev need no secret in a file: they end with the process. */
+static bool make_dev_keys(struct config *config)
+{
+    unsigned char bytes[SECRET_BYTES_MIN];
+    char secret[2 * SECRET_BYTES_MIN];
+    random_bytes(bytes, sizeof bytes);
+    crypto_hex(str_make((const char *)bytes, sizeof bytes), secret);
+    config->origins[CONFIG_INDEX_session_keys] = ORIGIN_COMPUTED;
+    return signed_cookie_keys_add(&config->session_keys, config->session_key_version,
+                                  str_make(secret, sizeof secret));
+}
+
 static bool compute(struct config *config)
 {
+    if (config->is_dev && config->session_keys.count == 0 && !make_dev_keys(config)) {
+        return false;
+    }
     if (config->http_server_workers == 0) {
         config->http_server_workers = core_count();
         config->origins[CONFIG_INDEX_http_server_workers] = ORIGIN_COMPUTED;
@@ -276,6 +295,7 @@ static bool is_well_known(struct str secret)
         "your-secret",
         "your_secret",
         "example",
+        "_GENERATE_YOUR_OWN_RANDOM_", /* Tornado's demos */
     };
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         struct str word = str_from_cstr(known[i]);
@@ -292,31 +312,42 @@ static bool is_well_known(struct str secret)
     return is_one_byte;
 }
 
+static void check_secret(struct checker *checker, const char *path, struct str secret, bool is_hmac)
+{
+    if (is_hmac && secret.len < SECRET_BYTES_MIN) {
+        note_weak(checker, path, "is shorter than 32 bytes");
+    }
+    if (is_well_known(secret)) {
+        note_weak(checker, path, "is a sample that everybody knows, make one with genconfig");
+    }
+}
+
 /* THREATS A05, A32. A TLS key is usually given by path, and then the file holds no secret. */
 static void check_secrets(struct checker *checker)
 {
     bool file_holds_secret = false;
     for (size_t i = 0; i < CONFIG_OPTION_COUNT; i++) {
         const struct option_row *row = &config_rows[i];
+        bool is_in_file = checker->config->origins[i] == ORIGIN_FILE;
+        const void *at = (const char *)checker->config + row->offset;
+        const struct signed_cookie_keys *keys = row->type == VALUE_keys ? at : NULL;
+        for (size_t j = 0; keys != NULL && j < keys->count; j++) {
+            check_secret(checker, row->path, keys->at[j].secret, true);
+            file_holds_secret = file_holds_secret || is_in_file;
+        }
         if (row->type != VALUE_secret) {
             continue;
         }
-        const char *const *field =
-            (const char *const *)(const void *)((const char *)checker->config + row->offset);
-        struct str secret = str_from_cstr(*field);
+        struct str secret = str_from_cstr(*(const char *const *)at);
         if (secret.len == 0) {
             continue;
         }
         bool is_tls_key = i == CONFIG_INDEX_http_server_tls_key_pem;
-        bool is_hmac = strstr(row->path, "hmac_") != NULL;
-        if (is_hmac && secret.len < SECRET_BYTES_MIN) {
-            note_weak(checker, row->path, "is shorter than 32 bytes");
+        if (!is_tls_key) {
+            check_secret(checker, row->path, secret, strstr(row->path, "hmac_") != NULL);
         }
-        if (!is_tls_key && is_well_known(secret)) {
-            note_weak(checker, row->path, "is a sample that everybody knows, make one with genconfig");
-        }
-        file_holds_secret = file_holds_secret || (checker->config->origins[i] == ORIGIN_FILE &&
-                                                  (!is_tls_key || strstr(*field, "-----BEGIN") != NULL));
+        file_holds_secret =
+            file_holds_secret || (is_in_file && (!is_tls_key || strstr(secret.at, "-----BEGIN") != NULL));
     }
     if (file_holds_secret && checker->file_is_public) {
         config_note(checker->report, checker->allows_weak ? CONFIG_NOTE_WARNING : CONFIG_NOTE_ERROR,
@@ -368,26 +399,33 @@ static void check_tokens(struct checker *checker)
         WARN(checker, "keys in client.subscription_token do nothing until it is enabled");
     }
     if (!has_key && !config->client_insecure && !config->client_allow_anonymous_connect_without_token &&
-        !config->client_proxy_connect_enabled) {
-        WARN(checker, "no client can connect: set a key in client.token, enable client.proxy.connect, "
-                      "or allow anonymous users");
+        !config->client_proxy_connect_enabled && !config->client_cookie_auth_enabled) {
+        WARN(checker, "no client can connect: set a key in client.token, enable client.cookie_auth or "
+                      "client.proxy.connect, or allow anonymous users");
     }
+}
+
+static bool admits_all_origins(const struct config *config)
+{
+    for (size_t i = 0; i < config->client_allowed_origins.count; i++) {
+        if (str_is(config->client_allowed_origins.at[i], "*")) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static void check_openness(struct checker *checker)
 {
     const struct config *config = checker->config;
-    bool admits_all_origins = false;
     for (size_t i = 0; i < config->client_allowed_origins.count; i++) {
         struct str origin = config->client_allowed_origins.at[i];
-        bool is_star = str_is(origin, "*");
-        admits_all_origins = admits_all_origins || is_star;
-        if (!is_star && strstr(origin.at, "://") == NULL) {
+        if (!str_is(origin, "*") && strstr(origin.at, "://") == NULL) {
             ERROR(checker, "'client.allowed_origins': an origin is like https://example.com, or *");
         }
     }
     bool asks_nobody = config->client_insecure || config->client_allow_anonymous_connect_without_token;
-    if (admits_all_origins && asks_nobody) {
+    if (admits_all_origins(config) && asks_nobody) {
         WARN(checker, "every website may connect its visitors: client.allowed_origins is * and no token is "
                       "needed");
     }
@@ -399,6 +437,77 @@ static void check_openness(struct checker *checker)
     }
     if (!config->http_api_disabled && !config->http_api_insecure && config->http_api_key[0] == '\0') {
         WARN(checker, "the server API refuses every call: set http_api.key");
+    }
+}
+
+/* Cookies */
+
+/* A token of RFC 6265 section 4.1.1. */
+static bool is_cookie_name(struct str name)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.at[i];
+        if (c <= 0x20 || c >= 0x7F || strchr("()<>@,;:\\\"/[]?={}", c) != NULL) {
+            return false;
+        }
+    }
+    return name.len > 0;
+}
+
+static void check_keys(struct checker *checker, const char *section, const struct signed_cookie_keys *keys,
+                       uint32_t key_version)
+{
+    if (keys->count == 0) {
+        ERROR(checker, "%s needs secrets in keys, like {\"1\": \"...\"}", section);
+    } else if (signed_cookie_key_find(keys, key_version) == NULL) {
+        ERROR(checker, "'%s.key_version' is %u, and keys has no such version", section,
+              (unsigned)key_version);
+    }
+}
+
+static void check_cookie_auth(struct checker *checker)
+{
+    const struct config *config = checker->config;
+    struct str from = str_from_cstr(config->client_cookie_auth_user_from);
+    if (!config->client_cookie_auth_enabled) {
+        if (config->client_cookie_auth_keys.count > 0) {
+            WARN(checker, "keys in client.cookie_auth do nothing until it is enabled");
+        }
+        return;
+    }
+    check_keys(checker, "client.cookie_auth", &config->client_cookie_auth_keys,
+               config->client_cookie_auth_key_version);
+    if (!is_cookie_name(str_from_cstr(config->client_cookie_auth_name))) {
+        ERROR(checker, "'client.cookie_auth.name' is no name of a cookie");
+    }
+    if (!str_is(from, "value") && !(str_starts_with(from, STR("json:")) && from.len > 5)) {
+        ERROR(checker, "'client.cookie_auth.user_from' must be value, or json:FIELD");
+    }
+    /* THREATS H07: browsers send cookies along whichever page asks. */
+    if (admits_all_origins(config)) {
+        ERROR(checker,
+              "client.cookie_auth and client.allowed_origins * exclude each other: every website could "
+              "connect as its visitors");
+    }
+}
+
+/* THREATS A33. */
+static void check_admin(struct checker *checker)
+{
+    const struct config *config = checker->config;
+    if (config->is_dev || config->admin_enabled) {
+        check_keys(checker, "session", &config->session_keys, config->session_key_version);
+    }
+    if (!config->admin_enabled) {
+        return;
+    }
+    if (config->admin_password_hash[0] == '\0') {
+        ERROR(checker, "admin.enabled needs admin.password_hash, make it with starling hashpassword");
+    } else if (!password_hash_is_valid(config->admin_password_hash)) {
+        ERROR(checker, "'admin.password_hash' is no Argon2id hash, make it with starling hashpassword");
+    }
+    if (config->admin_user[0] == '\0') {
+        ERROR(checker, "admin.enabled needs admin.user");
     }
 }
 
@@ -417,6 +526,7 @@ static void check_paths(struct checker *checker)
         {"health.handler_prefix", config->health_handler_prefix, config->health_enabled},
         {"prometheus.handler_prefix", config->prometheus_handler_prefix, config->prometheus_enabled},
         {"init.handler_prefix", config->init_handler_prefix, config->init_enabled},
+        {"session.handler_prefix", config->session_handler_prefix, config->is_dev || config->admin_enabled},
         {"debug.echo_path", config->debug_echo_path, config->debug_echo_path[0] != '\0'},
     };
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
@@ -494,6 +604,8 @@ bool config_finish(struct config *config, const struct config_source *source, bo
     check_secrets(&checker);
     check_tokens(&checker);
     check_openness(&checker);
+    check_cookie_auth(&checker);
+    check_admin(&checker);
     check_paths(&checker);
     config_check_proxies(config, report);
     check_relations(&checker);

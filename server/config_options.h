@@ -8,8 +8,8 @@
  *
  * Types: boolean; uint; ms (text like 25s, 1h30m, 500ms); bytes (a number or 64KiB, 1MiB, 2GiB); unix_time
  * (seconds); text; secret (text that is never printed); list (of texts); letter (one character or none);
- * headers (a JSON object of texts); transforms (a JSON list, config_maps.h); the rest are names of enums in
- * config.h.
+ * headers (a JSON object of texts); transforms (a JSON list, config_maps.h); keys (a JSON object of secrets
+ * by version, config_keys.h); the rest are names of enums in config.h.
  */
 #ifndef STARLING_SERVER_CONFIG_OPTIONS_H
 #define STARLING_SERVER_CONFIG_OPTIONS_H
@@ -120,6 +120,23 @@
     X(client_subscribe_to_user_personal_channel_personal_channel_namespace, "client.subscribe_to_user_personal_channel.personal_channel_namespace", text, "", 0, 0, "namespace of personal channels; empty = none") \
     X(client_subscribe_to_user_personal_channel_single_connection, "client.subscribe_to_user_personal_channel.single_connection", boolean, "false", 0, 1, "a new connection of a user ends the older ones")
 
+#define CONFIG_OPTIONS_COOKIES(X)                                                                                      \
+    X(client_cookie_auth_enabled,      "client.cookie_auth.enabled",      boolean, "false",  0, 1,     "the signed cookie of an application (Tornado's set_signed_cookie) says who connects without a token") \
+    X(client_cookie_auth_name,         "client.cookie_auth.name",         text,    "user",   0, 0,     "name of that cookie") \
+    X(client_cookie_auth_keys,         "client.cookie_auth.keys",         keys,    "",       0, 0,     "its secrets by key version; the cookie_secret of an application that has only one is version 0") \
+    X(client_cookie_auth_key_version,  "client.cookie_auth.key_version",  uint,    "0",      0, 4294967295, "version of the key that signs (gencookie), the others are accepted too; 0 = the key of version 0") \
+    X(client_cookie_auth_max_age_days, "client.cookie_auth.max_age_days", uint,    "31",     1, 3650,  "days after which a cookie is refused") \
+    X(client_cookie_auth_user_from,    "client.cookie_auth.user_from",    text,    "value",  0, 0,     "where the user is: value, or json:FIELD of a value that is a JSON object") \
+    X(session_handler_prefix,          "session.handler_prefix",          text,    "/session", 0, 0,   "path of signing in and out, there with --dev or admin.enabled") \
+    X(session_keys,                    "session.keys",                    keys,    "",       0, 0,     "secrets of session cookies by key version") \
+    X(session_key_version,             "session.key_version",             uint,    "0",      0, 4294967295, "version of the key that signs session cookies, the others are accepted and signed anew; 0 = the key of version 0") \
+    X(session_max_age_ms,              "session.max_age",                 ms,      "24h",    CONFIG_MINUTE, 31 * CONFIG_DAY, "how long a session lasts") \
+    X(session_secure_cookies,          "session.secure_cookies",          boolean, "false",  0, 1,     "cookies for TLS only also where a proxy in front does the TLS") \
+    X(admin_enabled,                   "admin.enabled",                   boolean, "false",  0, 1,     "an administrator may sign in and call the server API from a browser") \
+    X(admin_external,                  "admin.external",                  boolean, "false",  0, 1,     "sign-in on the main port although there is an internal one") \
+    X(admin_user,                      "admin.user",                      text,    "admin",  0, 0,     "name of the administrator") \
+    X(admin_password_hash,             "admin.password_hash",             secret,  "",       0, 0,     "Argon2id hash of the password; hashpassword makes it")
+
 #define CONFIG_OPTIONS_CHANNEL(X)                                                                                      \
     X(channel_max_length,              "channel.max_length",              uint,    "255",    1, 1024,  "bytes of a channel name") \
     X(channel_private_prefix,          "channel.private_prefix",          letter,  "$",      0, 0,     "first character of channels that need a subscription token; empty = none") \
@@ -186,6 +203,7 @@
 #define CONFIG_OPTIONS(X)       \
     CONFIG_OPTIONS_SERVER(X)    \
     CONFIG_OPTIONS_CLIENT(X)    \
+    CONFIG_OPTIONS_COOKIES(X)   \
     CONFIG_OPTIONS_CHANNEL(X)   \
     CONFIG_OPTIONS_PROXY(X)     \
     CONFIG_OPTIONS_ENDPOINTS(X) \

@@ -19,7 +19,12 @@ const struct option_row channel_option_rows[CHANNEL_OPTION_COUNT] = {
 /* Paths and sections of Centrifugo that have no row here (SERVER_API section 8). Whoever adds such a feature
  * adds its rows and takes the name off this list. */
 static const char *const unsupported_paths[] = {
-    "admin",
+    "admin.handler_prefix",
+    "admin.insecure",
+    "admin.password",
+    "admin.secret",
+    "admin.web_path",
+    "admin.web_proxy_address",
     "broker",
     "channel.proxy.map_publish",
     "channel.proxy.map_remove",

@@ -1,6 +1,7 @@
 #include "server/config_value.h"
 
 #include "channels/base/must.h"
+#include "server/config_keys.h"
 #include "server/config_maps.h"
 #include "server/config_text.h"
 
@@ -43,7 +44,8 @@ static const char *const *names_of(enum value_type type)
     case VALUE_letter:
     case VALUE_regex:
     case VALUE_headers:
-    case VALUE_transforms: break;
+    case VALUE_transforms:
+    case VALUE_keys: break;
     }
     return NULL;
 }
@@ -107,6 +109,7 @@ void option_print_range(const struct option_row *row, struct buf *out)
     case VALUE_regex: return;
     case VALUE_headers: buf_append_lit(out, "an object of texts"); return;
     case VALUE_transforms: buf_append_lit(out, "a list of objects"); return;
+    case VALUE_keys: buf_append_lit(out, "an object of secrets by version"); return;
     }
 }
 
@@ -273,7 +276,8 @@ enum status option_set_text(const struct option_row *row, void *base, struct str
     case VALUE_letter: return set_letter(row, field, text, why);
     case VALUE_regex: return set_regex(field, text, why);
     case VALUE_headers:
-    case VALUE_transforms: return set_json_text(row, base, text, why);
+    case VALUE_transforms:
+    case VALUE_keys: return set_json_text(row, base, text, why);
     case VALUE_log_level:
     case VALUE_log_format:
     case VALUE_engine_type:
@@ -310,7 +314,7 @@ static enum status set_json_list(const struct option_row *row, void *base, const
 
 enum status option_set_json(const struct option_row *row, void *base, const json_t *value, struct buf *why)
 {
-    bool is_map = row->type == VALUE_headers || row->type == VALUE_transforms;
+    bool is_map = row->type == VALUE_headers || row->type == VALUE_transforms || row->type == VALUE_keys;
     if (json_is_string(value) && (!is_map || json_string_length(value) == 0)) {
         return option_set_text(row, base, str_make(json_string_value(value), json_string_length(value)), why);
     }
@@ -327,6 +331,9 @@ enum status option_set_json(const struct option_row *row, void *base, const json
     }
     if (json_is_object(value) && row->type == VALUE_headers) {
         return headers_set(field_of(row, base), value, why);
+    }
+    if (json_is_object(value) && row->type == VALUE_keys) {
+        return signed_cookie_keys_set(field_of(row, base), value, why);
     }
     if (json_is_array(value) && row->type == VALUE_transforms) {
         return transforms_set(field_of(row, base), value, why);
@@ -357,6 +364,8 @@ void option_release(const struct option_row *row, void *base)
         str_list_release(field);
     } else if (row->type == VALUE_transforms) {
         transforms_release(field);
+    } else if (row->type == VALUE_keys) {
+        signed_cookie_keys_release(field);
     } else if (row->type == VALUE_regex) {
         regex_free(*(regex_t **)field);
         *(regex_t **)field = NULL;
@@ -412,6 +421,7 @@ void option_print(const struct option_row *row, const void *base, struct buf *ou
     case VALUE_list: print_list(field, out); return;
     case VALUE_headers: headers_print(field, out); return;
     case VALUE_transforms: transforms_print(field, out); return;
+    case VALUE_keys: signed_cookie_keys_print(field, out); return;
     case VALUE_letter: print_text(str_make(field, *(const char *)field == '\0' ? 0 : 1), out); return;
     case VALUE_regex:
         print_text(
@@ -438,6 +448,7 @@ bool option_is_preset(const struct option_row *row, const void *base)
         char *text;
         struct str_list list;
         struct proxy_transforms transforms;
+        struct signed_cookie_keys keys;
     } preset = {0};
     struct option_row alone = *row;
     alone.offset = 0;
@@ -459,5 +470,5 @@ bool option_is_preset(const struct option_row *row, const void *base)
 
 bool option_is_text(const struct option_row *row)
 {
-    return row->type == VALUE_text || row->type == VALUE_secret;
+    return row->type == VALUE_text || row->type == VALUE_secret || row->type == VALUE_keys;
 }

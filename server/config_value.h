@@ -27,6 +27,7 @@ enum value_type {
     VALUE_regex,
     VALUE_headers,
     VALUE_transforms,
+    VALUE_keys,
     /* The rest are enums of the same names. */
     VALUE_log_level,
     VALUE_log_format,

@@ -368,12 +368,12 @@ static void an_unknown_key_is_a_warning_that_names_the_nearest(void **state)
 static void options_of_centrifugo_that_are_missing_are_called_so(void **state)
 {
     (void)state;
-    struct load it = load_json("{\"admin\": {\"enabled\": true}, \"client\": {\"proxy\": {\"connect\": "
+    struct load it = load_json("{\"grpc_api\": {\"enabled\": true}, \"client\": {\"proxy\": {\"connect\": "
                                "{\"grpc\": {}}}, \"concurrency\": 3},"
                                " \"channel\": {\"namespaces\": [{\"name\": \"chat\", \"map\": {}}]}}");
     assert_int_equal(it.report.unknown_count, 4);
     expect_note(&it, CONFIG_NOTE_UNKNOWN,
-                "'admin' in the configuration is known to Centrifugo, not supported yet");
+                "'grpc_api' in the configuration is known to Centrifugo, not supported yet");
     expect_note(&it, CONFIG_NOTE_UNKNOWN, "'client.concurrency' in the configuration is known to Centrifugo");
     expect_note(&it, CONFIG_NOTE_UNKNOWN, "'client.proxy.connect.grpc' in the configuration is known");
     expect_note(&it, CONFIG_NOTE_UNKNOWN, "'channel.namespaces.chat.map' in the configuration is known");
