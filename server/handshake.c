@@ -2,6 +2,7 @@
 
 #include "channels/base/log.h"
 #include "server/connection.h"
+#include "server/cookie_auth.h"
 #include "server/exchange.h"
 #include "server/proxy.h"
 #include "server/quota.h"
@@ -90,12 +91,26 @@ static bool asks_for_frame_pings(const struct http_request *request)
     return is_asked;
 }
 
+/* A session for the upgrade, with what its cookies say. NULL: no memory. */
+static struct session *open_session(struct exchange *exchange)
+{
+    struct buf user = {0};
+    cookie_auth_identify(exchange, &user);
+    struct session *session = user.failed ? NULL : session_open(exchange->worker);
+    if (session != NULL && !session_set_cookie_user(session, buf_str(&user))) {
+        session_discard(session);
+        session = NULL;
+    }
+    buf_release(&user);
+    return session;
+}
+
 static void accept_upgrade(struct exchange *exchange)
 {
     static const char *const subprotocols[] = {"centrifuge-json"};
     struct connection *connection = exchange->connection;
     bool is_echo = exchange->route->handle == handshake_handle_echo;
-    struct session *session = is_echo ? NULL : session_open(exchange->worker);
+    struct session *session = is_echo ? NULL : open_session(exchange);
     bool is_kept = session == NULL ||
                    proxies_keep_headers(exchange->worker->proxies, &exchange->request, &session->headers);
     if ((session == NULL && !is_echo) || !is_kept) {

@@ -73,6 +73,7 @@ static void session_free(struct session *session)
     }
     free((void *)(uintptr_t)session->info.at);
     free((void *)(uintptr_t)session->meta.at);
+    free(session->cookie_user);
     buf_release(&session->stash);
     proxy_headers_free(session->headers);
     session->magic = 0;
@@ -100,6 +101,15 @@ void session_discard(struct session *session)
     if (session != NULL) {
         session_free(session);
     }
+}
+
+bool session_set_cookie_user(struct session *session, struct str user)
+{
+    if (user.len == 0) {
+        return true;
+    }
+    session->cookie_user = str_to_cstr(user);
+    return session->cookie_user != NULL;
 }
 
 void session_start(struct session *session, struct connection *connection)

@@ -61,6 +61,7 @@ struct session {
     uint64_t pong_due_ms;               /* while awaits_pong */
     uint64_t sub_expire_due_ms;         /* the earliest of the subscriptions' expiries; 0: none */
     struct buf stash;                   /* commands that wait */
+    char *cookie_user;                  /* of the upgrade's cookie, owned; NULL: none. Until it connects */
     struct session_connect *connecting; /* while CONNECTING */
 };
 
@@ -82,6 +83,8 @@ struct session_subscription {
 struct session *session_open(struct worker *worker);
 /* Frees one that was not started. NULL is fine. */
 void session_discard(struct session *session);
+/* Who it is where it connects without a token; an empty `user` is nobody. false: no memory. */
+bool session_set_cookie_user(struct session *session, struct str user);
 /* Binds it to its connection; the deadline for connect starts. */
 void session_start(struct session *session, struct connection *connection);
 

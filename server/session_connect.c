@@ -1,7 +1,7 @@
 /* session_connect.c - connect and refresh: who the client is, for how long, and what it is subscribed to from
  * the start.
  *
- *     connect ─▶ token or proxy ─▶ user's quota ─▶ server-side subscriptions ─▶ reply ─▶ what was held back
+ *     connect ─▶ token, cookie or proxy ─▶ user's quota ─▶ server-side subscriptions ─▶ reply ─▶ held back
  */
 #include "channels/base/clock.h"
 #include "channels/base/log.h"
@@ -37,12 +37,16 @@ static const struct disconnect *check_anonymous(const struct config *config)
     return is_allowed ? NULL : &DISCONNECT_BAD_REQUEST;
 }
 
-/* Decides by the token. true: the claims (empty ones without a token) are in `claims`. A good token may still
- * be refused for what it says, so they are to be released either way. */
+/* Decides by the token, else by the cookie. true: the claims (empty ones without either) are in `claims`. A
+ * good token may still be refused for what it says, so they are to be released either way. */
 static bool identify(struct session *session, const struct command *command, struct connection_claims *claims)
 {
     const struct config *config = session->worker->config;
     struct str token = command->connect.token;
+    if (token.len == 0 && session->cookie_user != NULL) {
+        claims->user = str_from_cstr(session->cookie_user);
+        return true;
+    }
     if (token.len == 0) {
         const struct disconnect *refusal = check_anonymous(config);
         if (refusal != NULL) {
@@ -404,7 +408,7 @@ static void on_connect_reply(struct session *session, struct str text, const str
     session_go_on(session);
 }
 
-/* Without a token the connect proxy decides, where there is one. */
+/* Without a token or cookie the connect proxy decides, where there is one. */
 static void ask_connect(struct session *session, struct proxy *proxy, const struct command *command)
 {
     struct proxy_request request = {.data = command->connect.data,
@@ -428,8 +432,8 @@ void session_on_connect(struct session *session, const struct command *command)
     session->connecting = connecting;
     enum status status = proxies_keep_emulated(worker->proxies, command->connect.headers,
                                                worker->config->limits_http_headers_size, &session->headers);
-    bool has_token = command->connect.token.len > 0;
-    struct proxy *proxy = has_token ? NULL : proxies_find(worker->proxies, PROXY_CONNECT, NULL);
+    bool is_known = command->connect.token.len > 0 || session->cookie_user != NULL;
+    struct proxy *proxy = is_known ? NULL : proxies_find(worker->proxies, PROXY_CONNECT, NULL);
     if (status != STATUS_OK) {
         refuse(session, command->id, status);
     } else if (proxy != NULL) {
