@@ -321,10 +321,11 @@ static ssize_t would_block(struct lws *socket, ssize_t taken, size_t wanted)
 
 ssize_t socket_send(struct lws *socket, const void *bytes, size_t len)
 {
-    if (!lws_is_ssl(socket)) {
-        return would_block(socket, send(lws_get_socket_fd(socket), bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT),
-                           len);
-    }
+    return would_block(socket, send(lws_get_socket_fd(socket), bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT), len);
+}
+
+ssize_t socket_send_tls(struct lws *socket, const void *bytes, size_t len)
+{
     if (lws_partial_buffered(socket)) {
         lws_callback_on_writable(socket);
         return 0;
@@ -342,7 +343,6 @@ ssize_t socket_send(struct lws *socket, const void *bytes, size_t len)
 
 ssize_t socket_sendv(struct lws *socket, const struct iovec *pieces, int count)
 {
-    must(!lws_is_ssl(socket));
     size_t wanted = 0;
     for (int i = 0; i < count; i++) {
         wanted += pieces[i].iov_len;
