@@ -20,8 +20,7 @@ enum {
     API_COMMANDS_MAX = 1000,           /* in one batch, or lines of the legacy form */
     API_BROADCAST_CHANNELS_MAX = 1000, /* of one broadcast */
     API_WHITELIST_MAX = 1000,          /* clients that one disconnect spares */
-    API_IN_FLIGHT_MAX = 32,  /* commands of a parallel batch, or publications of a broadcast, at a time */
-    API_HISTORY_MAX = 10000, /* publications in one history answer; the caller pages on with `since` */
+    API_IN_FLIGHT_MAX = 32, /* commands of a parallel batch, or publications of a broadcast, at a time */
     API_HISTORY_BYTES_MAX = 16 << 20, /* of those publications; at least one is always sent */
     API_ANSWER_BYTES_MAX = 64 << 20,  /* of a batch: commands after that are refused */
 };

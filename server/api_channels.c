@@ -151,7 +151,7 @@ static enum status start_history(struct api_call *call, const struct history_par
         return STATUS_NO_MEMORY;
     }
     op->history.limit = params->limit;
-    op->history.limit_max = API_HISTORY_MAX;
+    op->history.limit_max = call->worker->config->limits_history_page_max;
     op->history.has_since = params->since.len > 0;
     op->history.is_reverse = params->reverse;
     op->history.since = (struct position){.offset = params->offset, .epoch = op_text(op, params->epoch)};

@@ -578,7 +578,10 @@ static void check_relations(struct checker *checker)
     }
     if (config->limits_ws_control_burst < config->limits_ws_control_rate ||
         config->limits_command_burst < config->limits_command_rate ||
-        config->limits_connection_burst_per_ip < config->limits_connection_rate_per_ip) {
+        config->limits_connection_burst_per_ip < config->limits_connection_rate_per_ip ||
+        config->limits_user_publish_burst < config->limits_user_publish_rate ||
+        config->limits_ip_publish_burst < config->limits_ip_publish_rate ||
+        config->limits_channel_publish_burst < config->limits_channel_publish_rate) {
         WARN(checker, "limits: a burst below its rate keeps the rate from being reached");
     }
 }

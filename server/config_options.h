@@ -107,8 +107,8 @@
     X(client_expired_sub_close_delay_ms, "client.expired_sub_close_delay", ms,     "25s",    0, CONFIG_DAY,    "time to refresh an expired subscription; 0 = ended as it expires") \
     X(client_channel_limit,            "client.channel_limit",            uint,    "128",    1, 65535, "channels of one connection") \
     X(client_queue_max_size,           "client.queue_max_size",           bytes,   "1MiB",   4 * CONFIG_KIB, 1 * CONFIG_GIB, "bytes queued for one connection before it is slow") \
-    X(client_presence_update_interval_ms, "client.presence_update_interval", ms,  "27s",    CONFIG_SECOND, CONFIG_HOUR, "how often presence is renewed") \
-    X(client_channel_position_check_delay_ms, "client.channel_position_check_delay", ms, "40s", CONFIG_SECOND, CONFIG_HOUR, "how often a subscriber's position is compared with the channel's") \
+    X(client_presence_update_interval_ms, "client.presence_update_interval", ms,  "27s",    CONFIG_SECOND, CONFIG_HOUR, "how often presence is renewed where other nodes see it; with the memory engine there are none") \
+    X(client_channel_position_check_delay_ms, "client.channel_position_check_delay", ms, "40s", CONFIG_SECOND, CONFIG_HOUR, "how often positions are compared with the stream where publications travel between nodes; with the memory engine each publication is checked as it comes") \
     X(client_connection_limit,         "client.connection_limit",         uint,    "10000",  1, 10000000, "connections of this node") \
     X(client_user_connection_limit,    "client.user_connection_limit",    uint,    "100",    1, 10000000, "connections of one user on this node; anonymous users are not counted") \
     X(client_connection_rate_limit,    "client.connection_rate_limit",    uint,    "1000",   1, 10000000, "new connections a second on this node") \
@@ -170,7 +170,6 @@
     X(limits_http_body_timeout_ms,     "limits.http_body_timeout",        ms,      "10s",    100, CONFIG_HOUR, "from the head to the whole body") \
     X(limits_http_keepalive_timeout_ms, "limits.http_keepalive_timeout",  ms,      "60s",    100, CONFIG_HOUR, "silence between requests") \
     X(limits_http_keepalive_requests,  "limits.http_keepalive_requests",  uint,    "1000",   1, 10000000, "requests on one connection") \
-    X(limits_http_pipelined_max,       "limits.http_pipelined_max",       uint,    "16",     1, 1024,  "requests waiting behind another") \
     X(limits_http_request_line_size,   "limits.http_request_line_size",   bytes,   "8KiB",   256, 1 * CONFIG_MIB, "bytes of a request line") \
     X(limits_http_header_size,         "limits.http_header_size",         bytes,   "8KiB",   256, 1 * CONFIG_MIB, "bytes of one header line") \
     X(limits_http_headers_size,        "limits.http_headers_size",        bytes,   "16KiB",  1 * CONFIG_KIB, 4 * CONFIG_MIB, "bytes of all header lines") \
@@ -184,9 +183,18 @@
     X(limits_commands_per_message,     "limits.commands_per_message",     uint,    "128",    1, 65535, "commands in one message") \
     X(limits_command_rate,             "limits.command_rate",             uint,    "200",    1, 1000000, "commands a second from one connection") \
     X(limits_command_burst,            "limits.command_burst",            uint,    "400",    1, 1000000, "commands at once from one connection") \
+    X(limits_user_publish_mode,        "limits.user_publish_mode",        limit_mode, "off", 0, 2,     "what happens over limits.user_publish_rate: nothing, it is counted and logged, or error 111") \
+    X(limits_user_publish_rate,        "limits.user_publish_rate",        uint,    "100",    1, 1000000, "publications a second of one user over all connections; anonymous users are not counted") \
+    X(limits_user_publish_burst,       "limits.user_publish_burst",       uint,    "200",    1, 1000000, "publications at once of one user") \
+    X(limits_ip_publish_mode,          "limits.ip_publish_mode",          limit_mode, "off", 0, 2,     "what happens over limits.ip_publish_rate") \
+    X(limits_ip_publish_rate,          "limits.ip_publish_rate",          uint,    "500",    1, 1000000, "publications a second of clients with one address") \
+    X(limits_ip_publish_burst,         "limits.ip_publish_burst",         uint,    "1000",   1, 1000000, "publications at once of clients with one address") \
+    X(limits_channel_publish_mode,     "limits.channel_publish_mode",     limit_mode, "off", 0, 2,     "what happens over limits.channel_publish_rate") \
+    X(limits_channel_publish_rate,     "limits.channel_publish_rate",     uint,    "1000",   1, 1000000, "publications a second of clients into one channel; those of the server API are not counted") \
+    X(limits_channel_publish_burst,    "limits.channel_publish_burst",    uint,    "2000",   1, 1000000, "publications at once of clients into one channel") \
     X(limits_json_depth,               "limits.json_depth",               uint,    "32",     4, 512,   "nesting of JSON from a client") \
     X(limits_token_size,               "limits.token_size",               bytes,   "8KiB",   512, 64 * CONFIG_KIB, "bytes of a token") \
-    X(limits_user_channel_limit,       "limits.user_channel_limit",       uint,    "1024",   1, 10000000, "channels of all connections of one user") \
+    X(limits_user_channel_limit,       "limits.user_channel_limit",       uint,    "1024",   1, 10000000, "channels that all connections of one user asked to subscribe to; anonymous users are not counted") \
     X(limits_connections_per_ip,       "limits.connections_per_ip",       uint,    "1000",   1, 10000000, "connections from one address") \
     X(limits_connection_rate_per_ip,   "limits.connection_rate_per_ip",   uint,    "50",     1, 10000000, "new connections a second from one address") \
     X(limits_connection_burst_per_ip,  "limits.connection_burst_per_ip",  uint,    "100",    1, 10000000, "new connections at once from one address") \
@@ -198,7 +206,7 @@
     X(limits_mailbox_size,             "limits.mailbox_size",             uint,    "65536",  64, 16777216, "messages waiting for one worker") \
     X(limits_accepts_per_turn,         "limits.accepts_per_turn",         uint,    "64",     1, 65535, "connections a worker accepts before it looks at others") \
     X(limits_presence_answer_max,      "limits.presence_answer_max",      uint,    "1000",   1, 1000000, "clients in one presence answer") \
-    X(limits_history_page_max,         "limits.history_page_max",         uint,    "300",    1, 1000000, "publications in one history answer")
+    X(limits_history_page_max,         "limits.history_page_max",         uint,    "10000",  1, 1000000, "publications in one history answer of the server API")
 
 #define CONFIG_OPTIONS(X)       \
     CONFIG_OPTIONS_SERVER(X)    \

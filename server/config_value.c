@@ -13,6 +13,7 @@ static const char *const log_levels[] = {"trace", "debug", "info", "warn", "erro
 static const char *const log_formats[] = {"auto", "text", "json", NULL};
 static const char *const engines[] = {"memory", NULL};
 static const char *const error_modes[] = {"", "transport", NULL};
+static const char *const limit_modes[] = {"off", "soft", "hard", NULL};
 static const char *const data_formats[] = {"", "json", "json_object", "binary", NULL};
 static const char *const recovery_modes[] = {"stream", "cache", NULL};
 static const char *const overflow_policies[] = {"disconnect", "latest_only", NULL};
@@ -30,6 +31,7 @@ static const char *const *names_of(enum value_type type)
     case VALUE_log_format: return log_formats;
     case VALUE_engine_type: return engines;
     case VALUE_error_mode: return error_modes;
+    case VALUE_limit_mode: return limit_modes;
     case VALUE_data_format: return data_formats;
     case VALUE_recovery_mode: return recovery_modes;
     case VALUE_overflow_policy: return overflow_policies;
@@ -100,6 +102,7 @@ void option_print_range(const struct option_row *row, struct buf *out)
     case VALUE_log_level:
     case VALUE_log_format:
     case VALUE_error_mode:
+    case VALUE_limit_mode:
     case VALUE_data_format:
     case VALUE_recovery_mode:
     case VALUE_overflow_policy: append_choices(names_of(row->type), out); return;
@@ -282,6 +285,7 @@ enum status option_set_text(const struct option_row *row, void *base, struct str
     case VALUE_log_format:
     case VALUE_engine_type:
     case VALUE_error_mode:
+    case VALUE_limit_mode:
     case VALUE_data_format:
     case VALUE_recovery_mode:
     case VALUE_overflow_policy: return set_enum(row, field, text, why);
@@ -432,6 +436,7 @@ void option_print(const struct option_row *row, const void *base, struct buf *ou
     case VALUE_log_format:
     case VALUE_engine_type:
     case VALUE_error_mode:
+    case VALUE_limit_mode:
     case VALUE_data_format:
     case VALUE_recovery_mode:
     case VALUE_overflow_policy:

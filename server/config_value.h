@@ -33,6 +33,7 @@ enum value_type {
     VALUE_log_format,
     VALUE_engine_type,
     VALUE_error_mode,
+    VALUE_limit_mode,
     VALUE_data_format,
     VALUE_recovery_mode,
     VALUE_overflow_policy,

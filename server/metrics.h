@@ -29,6 +29,10 @@
     X(messages_received_total,        counter, "messages_received_total",             "",                     "WebSocket messages from clients") \
     X(commands_total,                 counter, "commands_total",                      "",                     "commands from clients") \
     X(command_rate_limited_total,     counter, "commands_rate_limited_total",         "",                     "commands over the rate") \
+    X(publish_user_limited_total,     counter, "publications_over_rate_total",        "limit=\"user\"",        "publications of clients over a rate, refused or only counted") \
+    X(publish_ip_limited_total,       counter, "publications_over_rate_total",        "limit=\"ip\"",          "publications of clients over a rate, refused or only counted") \
+    X(publish_channel_limited_total,  counter, "publications_over_rate_total",        "limit=\"channel\"",     "publications of clients over a rate, refused or only counted") \
+    X(user_channels_limited_total,    counter, "subscriptions_limited_total",         "limit=\"user\"",        "subscribe commands refused because the user has too many channels") \
     X(received_bytes_total,           counter, "received_bytes_total",                "",                     "bytes read from sockets") \
     X(sent_bytes_total,               counter, "sent_bytes_total",                    "",                     "bytes written to sockets") \
     X(sends_total,                    counter, "sends_total",                         "",                     "system calls that wrote to sockets") \

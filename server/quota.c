@@ -27,6 +27,7 @@ struct quota_mail {
     struct mail mail;
     unsigned origin;
     struct quota_limits limits;
+    bool needs_place;
     enum quota_verdict verdict;
     void (*done)(void *context, enum quota_verdict verdict);
     void *context;
@@ -67,7 +68,7 @@ static struct quota_entry *find(struct quota *quota, struct str key)
 }
 
 static enum quota_verdict enter(struct quota *quota, struct str key, const struct quota_limits *limits,
-                                uint64_t now_ms)
+                                bool needs_place, uint64_t now_ms)
 {
     struct quota_entry *entry = find(quota, key);
     if (entry == NULL) {
@@ -86,13 +87,13 @@ static enum quota_verdict enter(struct quota *quota, struct str key, const struc
     }
     entry->per_second = limits->per_second;
     entry->burst = limits->burst;
-    if (entry->count >= limits->count_max) {
+    if (needs_place && entry->count >= limits->count_max) {
         return QUOTA_OVER_COUNT;
     }
     if (limits->per_second > 0 && !rate_take(&entry->rate, limits->per_second, limits->burst, now_ms)) {
         return QUOTA_OVER_RATE;
     }
-    entry->count++;
+    entry->count += needs_place ? 1 : 0;
     return QUOTA_OK;
 }
 
@@ -108,8 +109,8 @@ static void on_question(void *receiver, struct mail *mail)
 {
     struct worker *home = worker_of(receiver);
     struct quota_mail *question = container_of(mail, struct quota_mail, mail);
-    question->verdict =
-        enter(home->quota, str_make(question->key, question->key_len), &question->limits, home->now_ms);
+    question->verdict = enter(home->quota, str_make(question->key, question->key_len), &question->limits,
+                              question->needs_place, home->now_ms);
     mail->run = on_verdict;
     hub_post_answer(home->hub, question->origin, mail);
 }
@@ -143,8 +144,8 @@ static unsigned home_of(const struct worker *worker, struct str key)
     return (unsigned)(hash_str(key) % worker->server->worker_count);
 }
 
-void quota_enter(struct worker *worker, struct str key, const struct quota_limits *limits,
-                 void (*done)(void *context, enum quota_verdict verdict), void *context)
+static void ask(struct worker *worker, struct str key, const struct quota_limits *limits, bool needs_place,
+                void (*done)(void *context, enum quota_verdict verdict), void *context)
 {
     struct quota_mail *question = mail_new(worker, key);
     if (question == NULL) {
@@ -152,6 +153,7 @@ void quota_enter(struct worker *worker, struct str key, const struct quota_limit
         return;
     }
     question->limits = *limits;
+    question->needs_place = needs_place;
     question->done = done;
     question->context = context;
     question->mail.run = on_question;
@@ -160,6 +162,18 @@ void quota_enter(struct worker *worker, struct str key, const struct quota_limit
         question->mail.run = on_verdict;
         hub_post_answer(worker->hub, worker->index, &question->mail);
     }
+}
+
+void quota_enter(struct worker *worker, struct str key, const struct quota_limits *limits,
+                 void (*done)(void *context, enum quota_verdict verdict), void *context)
+{
+    ask(worker, key, limits, true, done, context);
+}
+
+void quota_take(struct worker *worker, struct str key, uint32_t per_second, uint32_t burst,
+                void (*done)(void *context, enum quota_verdict verdict), void *context)
+{
+    ask(worker, key, &(struct quota_limits){.per_second = per_second, .burst = burst}, false, done, context);
 }
 
 void quota_leave(struct worker *worker, struct str key)
@@ -175,9 +189,10 @@ void quota_leave(struct worker *worker, struct str key)
 
 void quota_tick(struct quota *quota, uint64_t now_ms)
 {
-    enum { ENTRIES_PER_TICK = 1000 };
+    enum { ENTRIES_PER_TICK_MIN = 1000 };
+    size_t budget = HASH_COUNT(quota->table) / 10 + ENTRIES_PER_TICK_MIN;
     struct quota_entry *entry = quota->sweep != NULL ? quota->sweep : quota->table;
-    for (int i = 0; i < ENTRIES_PER_TICK && entry != NULL; i++) {
+    for (size_t i = 0; i < budget && entry != NULL; i++) {
         struct quota_entry *next = entry->hh.next;
         uint64_t idle_ms = (uint32_t)now_ms - entry->rate.last_ms;
         if (entry->count == 0 && idle_ms * entry->per_second >= (uint64_t)entry->burst * 1000) {

@@ -150,6 +150,10 @@ void session_on_gone(struct session *session)
         }
     }
     connect_state_free(session);
+    if (session->has_channel_place) {
+        session->has_channel_place = false;
+        session_give_back_channel(session);
+    }
     if (session->is_user_counted) {
         session_give_back_user(session);
     }
@@ -272,7 +276,7 @@ void session_wait(struct session *session)
     connection_pause(session->connection, PAUSE_SESSION);
 }
 
-static void handle(struct session *session, const struct command *command)
+void session_handle(struct session *session, const struct command *command)
 {
     switch (command->kind) {
     case COMMAND_CONNECT: session_on_connect(session, command); return;
@@ -324,7 +328,9 @@ static void check_and_handle(struct session *session, const struct command *comm
         session->was_refused = is_connect;
         return;
     }
-    handle(session, command);
+    if (!session_limits_hold(session, command)) {
+        session_handle(session, command);
+    }
 }
 
 static void stash_append(struct session *session, struct str commands)
@@ -477,16 +483,12 @@ void session_on_due(struct session *session, uint64_t now_ms)
             return;
         }
     }
-    if (session->awaits_pong && now_ms >= session->pong_due_ms) {
-        uint64_t from_ms = session->is_waiting ? now_ms : session->worker->stalled_ms;
-        session->pong_due_ms = from_ms + session->worker->config->client_pong_timeout_ms;
-    }
-    if (now_ms >= session->ping_due_ms && session->awaits_pong) {
-        /* The pong may lie unread, after a stall of ours or while a backend is asked. A second ping would get
-         * a second one, which nobody asked for by then. */
-        session->ping_due_ms = session->pong_due_ms;
-    } else if (now_ms >= session->ping_due_ms) {
+    if (now_ms >= session->ping_due_ms) {
         ping(session, now_ms);
+    } else if (session->awaits_pong && session->is_waiting && now_ms >= session->pong_due_ms) {
+        session->pong_due_ms = now_ms + session->worker->config->client_pong_timeout_ms;
+    } else if (session->awaits_pong && now_ms >= session->pong_due_ms) {
+        session->pong_due_ms = session->worker->stalled_ms + session->worker->config->client_pong_timeout_ms;
     }
     if (session->sub_expire_due_ms != 0 && now_ms >= session->sub_expire_due_ms) {
         session_expire_subscriptions(session, now_ms);

@@ -43,6 +43,7 @@ struct session {
     bool awaits_pong;
     bool pings_by_frame;        /* WebSocket ping frames instead of {} (PROTOCOL section 1.1) */
     bool is_user_counted;       /* holds a place in the quota of its user */
+    bool has_channel_place;     /* and one for a channel it is about to subscribe to */
     bool is_refreshed_by_proxy; /* when it expires the refresh proxy is asked, not the client */
     struct worker *worker;
     struct connection *connection; /* NULL once CLOSED */
@@ -69,6 +70,7 @@ struct session {
 enum session_subscription_flags {
     SESSION_SUBSCRIPTION_STARTING = SUBSCRIPTION_USER_1,        /* its OP_SUBSCRIBE is on the way */
     SESSION_SUBSCRIPTION_FROM_TOKEN = SUBSCRIPTION_USER_1 << 1, /* named by the connection token */
+    SESSION_SUBSCRIPTION_COUNTED = SUBSCRIPTION_USER_1 << 2, /* holds a place of limits.user_channel_limit */
 };
 
 /* What few subscriptions have: subscription.extra, NULL without. Owned by the session. */

@@ -1,6 +1,6 @@
 /* session_private.h - what the files of the session share: session.c (life, order of commands, deadlines),
  * session_connect.c (connect, refresh), session_subscribe.c (subscriptions), session_commands.c (the rest),
- * session_proxy.c (questions to the event proxy).
+ * session_proxy.c (questions to the event proxy), session_limits.c (what is shared over connections).
  */
 #ifndef STARLING_SERVER_SESSION_PRIVATE_H
 #define STARLING_SERVER_SESSION_PRIVATE_H
@@ -88,6 +88,18 @@ void session_on_presence(struct session *session, const struct command *command)
 void session_on_presence_stats(struct session *session, const struct command *command);
 void session_on_history(struct session *session, const struct command *command);
 void session_on_rpc(struct session *session, const struct command *command);
+
+/* Runs the function of the command's kind. */
+void session_handle(struct session *session, const struct command *command);
+
+/* ---- session_limits.c ---- */
+
+/* Asks the limits that the command's user, address or channel share over connections. true: the command waits
+ * for the answers (further ones wait behind it), then it is handled or refused; false: nothing to ask. */
+bool session_limits_hold(struct session *session, const struct command *command);
+
+/* Gives back one place of limits.user_channel_limit. */
+void session_give_back_channel(struct session *session);
 
 /* ---- session_proxy.c ---- */
 

@@ -154,7 +154,12 @@ enum status session_begin_subscription(struct session *session, const struct ses
         session_forget_subscription(session, subscription);
         return STATUS_NO_MEMORY;
     }
-    subscription_set_flags(worker->hub, subscription, start_flags(start), 0);
+    uint32_t flags = start_flags(start);
+    if (session->has_channel_place && !start->is_server_side) {
+        session->has_channel_place = false;
+        flags |= SESSION_SUBSCRIPTION_COUNTED;
+    }
+    subscription_set_flags(worker->hub, subscription, flags, 0);
     op->subscribe.subscription = subscription;
     session_start_op(session, op);
     if (session->connection != NULL) {
@@ -183,6 +188,9 @@ bool session_subscription_arrived(struct session *session, struct op *op)
 
 void session_forget_subscription(struct session *session, struct subscription *subscription)
 {
+    if ((subscription->flags & SESSION_SUBSCRIPTION_COUNTED) != 0) {
+        session_give_back_channel(session);
+    }
     session_free_extra(subscription);
     hub_remove(session->worker->hub, subscription);
 }
@@ -203,11 +211,7 @@ void session_end_subscription(struct session *session, struct subscription *subs
     if (is_announced) {
         session_append_info(session, chan_info_of(subscription), &info);
     }
-    size_t text_bytes = channel.len + client.len + user.len + info.len;
-    struct op *op = op_new(OP_UNSUBSCRIBE, text_bytes);
-    while (op == NULL && worker_use_reserve(session->worker)) {
-        op = op_new(OP_UNSUBSCRIBE, text_bytes);
-    }
+    struct op *op = op_new(OP_UNSUBSCRIBE, channel.len + client.len + user.len + info.len);
     must(op != NULL); /* without it the home would count a subscriber that is gone, for ever */
     op->options = channel_options_of(subscription->channel);
     op->channel = op_text(op, channel);

@@ -318,16 +318,16 @@ static void history_pages_in_both_directions(void **state)
 static void history_is_not_cut_at_the_page_of_clients_but_at_a_bound_of_its_own_j09(void **state)
 {
     (void)state;
-    for (unsigned i = 0; i < API_HISTORY_MAX + 1; i += API_BROADCAST_CHANNELS_MAX / 2) {
+    for (unsigned i = 0; i < room.config->limits_history_page_max + 1; i += API_BROADCAST_CHANNELS_MAX / 2) {
         char *body = many("{\"channels\":[", "\"c\"", API_BROADCAST_CHANNELS_MAX / 2, "],\"data\":1}");
         call("/api/broadcast", body);
         free(body);
     }
     assert_int_equal(count_of(call("/api/history", "{\"channel\":\"c\",\"limit\":301}"), "{\"data\""), 301);
     assert_int_equal(count_of(call("/api/history", "{\"channel\":\"c\",\"limit\":-1}"), "{\"data\""),
-                     API_HISTORY_MAX);
+                     room.config->limits_history_page_max);
     assert_int_equal(count_of(call("/api/history", "{\"channel\":\"c\",\"limit\":1000000000}"), "{\"data\""),
-                     API_HISTORY_MAX);
+                     room.config->limits_history_page_max);
 }
 
 static void history_that_is_removed_keeps_its_position(void **state)
