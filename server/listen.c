@@ -14,6 +14,7 @@ struct opening {
     struct listeners *listeners;
     uint16_t *port;
     bool is_internal, is_tls, is_first;
+    bool may_lack; /* an address that this machine does not have is left out */
     char *error;
     size_t error_bytes;
 };
@@ -108,7 +109,8 @@ static bool open_address(const struct opening *opening, const char *address)
     }
     freeaddrinfo(infos);
     if (opened == 0 || last_error == EADDRINUSE || last_error == EACCES) {
-        return fail(opening, address, "listen on", strerror(last_error));
+        bool is_lacking = last_error == EAFNOSUPPORT || last_error == EADDRNOTAVAIL;
+        return fail(opening, address, "listen on", strerror(last_error)) || (is_lacking && opening->may_lack);
     }
     return true;
 }
@@ -118,12 +120,13 @@ static bool open_list(const struct opening *opening, const struct str_list *addr
     if (addresses->count == 0) {
         return open_address(opening, "");
     }
+    size_t count_before = opening->listeners->count;
     for (size_t i = 0; i < addresses->count; i++) {
         if (!open_address(opening, addresses->at[i].at)) {
             return false;
         }
     }
-    return true;
+    return opening->listeners->count > count_before;
 }
 
 bool listeners_open(struct listeners *out, const struct config *config, uint16_t *port,
@@ -132,6 +135,8 @@ bool listeners_open(struct listeners *out, const struct config *config, uint16_t
     struct opening opening = {
         .listeners = out, .port = port, .is_first = is_first, .error = error, .error_bytes = error_bytes};
     out->count = 0;
+    /* Dev mode's list is not the user's: both loopback addresses, of which a container often has one. */
+    opening.may_lack = config->is_dev;
     opening.is_tls = config->http_server_tls_enabled;
     bool is_open = open_list(&opening, &config->http_server_address);
     if (is_open && config->http_server_internal_port != 0) {
