@@ -114,8 +114,8 @@ web-browser: $(ROOT)/starling ## the pages in Chromium, against the built server
 	cd tests/browser && npm ci --no-audit --no-fund --loglevel=error && npm test -s
 # ---- end of web ----
 
-# ---- bench: the programs stand apart: libc and the helpers in channels/base, nothing of the server ----
-BENCH_OBJ := $(patsubst %.c,$(OUT)/%.o,$(filter-out %/load.c %/floor.c,$(wildcard tests/bench/*.c)) \
+# ---- bench: load and floor stand apart: libc and the helpers in channels/base, nothing of the server ----
+BENCH_OBJ := $(patsubst %.c,$(OUT)/%.o,$(filter-out %/load.c %/floor.c %/path.c,$(wildcard tests/bench/*.c)) \
                $(wildcard channels/base/*.c))
 
 $(OUT)/bench/%: $(OUT)/tests/bench/%.o $(BENCH_OBJ)
@@ -123,7 +123,14 @@ $(OUT)/bench/%: $(OUT)/tests/bench/%.o $(BENCH_OBJ)
 	$(SAY) "  link  $@"
 	$(Q)$(LINK) -o $@ $^ -lm
 
-.PHONY: bench bench-selftest bench-guard
+# The server with another front: what it defines of server/lws.h, the archive's lws.o is not asked for.
+$(OUT)/bench/path: $(OUT)/tests/bench/path.o $(OUT)/tests/bench/wire.o $(OUT)/tests/support/fail_alloc.o \
+                   $(OUT)/libstarling.a
+	@mkdir -p $(@D)
+	$(SAY) "  link  $@"
+	$(Q)$(LINK) $(LINK_TESTS) -o $@ $^ $(LIBS)
+
+.PHONY: bench bench-selftest bench-guard bench-instructions
 bench: $(OUT)/bench/load $(OUT)/bench/floor all   ## measure against the floor server; BENCH_QUICK=1 for one short round
 	@tests/bench/run $(OUT)/bench $(ROOT)/starling
 
@@ -132,6 +139,9 @@ bench-selftest: $(OUT)/bench/load $(OUT)/bench/floor   ## does the load generato
 
 bench-guard: $(OUT)/bench/load all   ## system calls for each delivery, as a test
 	@tests/bench/guard $(OUT)/bench $(ROOT)/starling
+
+bench-instructions: $(OUT)/bench/path   ## instructions and allocations for each delivery, as a test
+	@tests/bench/instructions $(OUT)/bench
 # ---- end of bench ----
 
 # ---- fuzzing: tests/fuzz/fuzz_X.c with its seeds in tests/fuzz/corpus/X ----
@@ -200,7 +210,7 @@ spec-check: tests/spec/node_modules/.starling-lock   ## types of the specificati
 # Sanitizer builds run the parts that execute the server's own code.
 TEST_PARTS := unit fuzz-replay spec
 ifeq ($(BUILD),release)
-TEST_PARTS += spec-check web-check browser bench-selftest bench-guard \
+TEST_PARTS += spec-check web-check browser bench-selftest bench-guard bench-instructions \
               hardening first-minute lint
 endif
 
@@ -209,7 +219,7 @@ test:                   ## install what testing needs, run everything, count (BU
 	@deploy/install-packages build test
 	+@tests/support/run_parts $(OUT)/test $(JOBS) $(TEST_PARTS)
 
-test-programs: $(UNIT_BIN) $(FUZZ_NAMES:%=$(OUT)/replays/%) $(OUT)/bench/load $(OUT)/bench/floor
+test-programs: $(UNIT_BIN) $(FUZZ_NAMES:%=$(OUT)/replays/%) $(OUT)/bench/load $(OUT)/bench/floor $(OUT)/bench/path
 
 $(OUT)/tests/%: $(OUT)/tests/unit/%.o $(SUPPORT_OBJ) $(OUT)/libstarling.a
 	@mkdir -p $(@D)

@@ -43,6 +43,7 @@ struct connection *connection_open(struct worker *worker, struct lws *socket, co
     connection->worker = worker;
     connection->socket = socket;
     connection->is_internal = peer->is_internal;
+    connection->is_tls = socket_is_tls(socket);
     memcpy(connection->address, peer->address, sizeof connection->address);
     list_init(&connection->dirty);
     timer_init(&connection->timer, on_timer);
@@ -189,21 +190,27 @@ void connection_flush_done(void)
     gather_cut(0);
 }
 
+static ssize_t send_bytes(struct connection *connection, const void *bytes, size_t len)
+{
+    return connection->is_tls ? socket_send_tls(connection->socket, bytes, len)
+                              : socket_send(connection->socket, bytes, len);
+}
+
 /* Tries to send the front of the outbox: *wanted bytes, of which as many were taken as it returns. */
 static ssize_t send_front(struct connection *connection, size_t *wanted)
 {
     struct outbox *outbox = &connection->outbox;
     struct frame *front = outbox_at(outbox, 0);
-    bool is_tls = socket_is_tls(connection->socket);
+    bool is_tls = connection->is_tls;
     if (outbox->count > 1 && front->len + outbox_at(outbox, 1)->len <= GATHER_BYTES &&
         (is_tls || outbox->bytes <= GATHER_BYTES)) {
         struct str bytes = gather_frames(outbox);
         *wanted = bytes.len;
-        return socket_send(connection->socket, bytes.at, bytes.len);
+        return send_bytes(connection, bytes.at, bytes.len);
     }
     if (outbox->count == 1 || is_tls) {
         *wanted = front->len - outbox->front_sent;
-        return socket_send(connection->socket, front->bytes + outbox->front_sent, *wanted);
+        return send_bytes(connection, front->bytes + outbox->front_sent, *wanted);
     }
     struct iovec pieces[GATHER_PIECES];
     int count = 0;

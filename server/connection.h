@@ -45,9 +45,10 @@ enum { CONNECTION_MAGIC = 0x434f4e4e };
 
 struct connection {
     uint32_t magic;
-    uint8_t state;       /* enum connection_state */
-    bool is_blocked;     /* a write was short: wait for connection_on_writable() */
-    uint8_t pauses;      /* enum connection_pause: why nothing is read now */
+    uint8_t state;   /* enum connection_state */
+    bool is_blocked; /* a write was short: wait for connection_on_writable() */
+    uint8_t pauses;  /* enum connection_pause: why nothing is read now */
+    bool is_tls;
     bool is_internal;    /* came in on the internal port */
     bool is_websocket;   /* CLOSING: a WebSocket, so the peer's close frame is awaited */
     bool is_counted;     /* holds a place in the quota of its address and in server.connection_count */

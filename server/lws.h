@@ -67,9 +67,11 @@ void front_close(struct front *front);
 uint64_t front_accept_pauses(const struct front *front);
 
 /* Writes as much as the socket takes now. Returns the bytes taken, 0 when it would block, -1 when the
- * connection is broken. With TLS everything or nothing is taken. Asks for connection_on_writable() where not
+ * connection is broken. Asks for connection_on_writable() where not
  * all was taken. */
 ssize_t socket_send(struct lws *socket, const void *bytes, size_t len);
+/* The same for a socket with TLS: everything or nothing is taken. */
+ssize_t socket_send_tls(struct lws *socket, const void *bytes, size_t len);
 /* The same for gathered pieces, plain sockets only. */
 ssize_t socket_sendv(struct lws *socket, const struct iovec *pieces, int count);
 bool socket_is_tls(struct lws *socket);

@@ -483,12 +483,16 @@ void session_on_due(struct session *session, uint64_t now_ms)
             return;
         }
     }
-    if (now_ms >= session->ping_due_ms) {
+    if (session->awaits_pong && now_ms >= session->pong_due_ms) {
+        uint64_t from_ms = session->is_waiting ? now_ms : session->worker->stalled_ms;
+        session->pong_due_ms = from_ms + session->worker->config->client_pong_timeout_ms;
+    }
+    if (now_ms >= session->ping_due_ms && session->awaits_pong) {
+        /* The pong may lie unread, after a stall of ours or while a backend is asked. A second ping would get
+         * a second one, which nobody asked for by then. */
+        session->ping_due_ms = session->pong_due_ms;
+    } else if (now_ms >= session->ping_due_ms) {
         ping(session, now_ms);
-    } else if (session->awaits_pong && session->is_waiting && now_ms >= session->pong_due_ms) {
-        session->pong_due_ms = now_ms + session->worker->config->client_pong_timeout_ms;
-    } else if (session->awaits_pong && now_ms >= session->pong_due_ms) {
-        session->pong_due_ms = session->worker->stalled_ms + session->worker->config->client_pong_timeout_ms;
     }
     if (session->sub_expire_due_ms != 0 && now_ms >= session->sub_expire_due_ms) {
         session_expire_subscriptions(session, now_ms);

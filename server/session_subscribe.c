@@ -211,7 +211,11 @@ void session_end_subscription(struct session *session, struct subscription *subs
     if (is_announced) {
         session_append_info(session, chan_info_of(subscription), &info);
     }
-    struct op *op = op_new(OP_UNSUBSCRIBE, channel.len + client.len + user.len + info.len);
+    size_t text_bytes = channel.len + client.len + user.len + info.len;
+    struct op *op = op_new(OP_UNSUBSCRIBE, text_bytes);
+    while (op == NULL && worker_use_reserve(session->worker)) {
+        op = op_new(OP_UNSUBSCRIBE, text_bytes);
+    }
     must(op != NULL); /* without it the home would count a subscriber that is gone, for ever */
     op->options = channel_options_of(subscription->channel);
     op->channel = op_text(op, channel);

@@ -28,6 +28,7 @@ enum {
     LAG_WINDOW_MS = 10000,
     STALL_MS = 1000, /* a loop that comes back this late has stalled: timeouts of peers start again */
     ECHO_MESSAGE_BYTES_MAX = 16 << 20,
+    RESERVE_BYTES = 128 * 1024, /* some hundred requests to leave a channel */
     TRIM_CLOSED_MIN = 1000, /* connections closed since the last trim that make another one worth its time */
 };
 
@@ -120,8 +121,19 @@ static void on_wake(struct ev_loop *loop, ev_async *watcher, int events)
     (void)events; /* the turn that follows does the work */
 }
 
+bool worker_use_reserve(struct worker *worker)
+{
+    bool has_reserve = worker->reserve != NULL;
+    free(worker->reserve);
+    worker->reserve = NULL;
+    return has_reserve;
+}
+
 static void every_second(struct worker *worker)
 {
+    if (worker->reserve == NULL) {
+        worker->reserve = malloc(RESERVE_BYTES);
+    }
     hub_tick(worker->hub, worker->now_ms);
     quota_tick(worker->quota, worker->now_ms);
     struct http_counters backends;
@@ -372,6 +384,7 @@ static void worker_free(struct worker *worker)
     hub_free(worker->hub);
     frame_unref(worker->ping_frame);
     frame_unref(worker->control_ping_frame);
+    free(worker->reserve);
     if (worker->users != NULL) {
         users_free(worker->users);
     }

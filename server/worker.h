@@ -81,6 +81,7 @@ struct worker {
     struct http_limits http_limits;
     struct websocket_limits websocket_limits, echo_limits;
     struct frame *ping_frame, *control_ping_frame; /* {}, and a WebSocket ping */
+    void *reserve; /* worker_use_reserve(); NULL while used up */
     struct metrics metrics;
     struct worker_loop *loop; /* libev's part, private to worker.c */
 };
@@ -110,6 +111,10 @@ void workers_release(struct server *server);
 
 /* Runs a turn soon. Any thread. */
 void worker_wake(void *worker);
+
+/* Memory has run out, and what comes next must not fail: gives back a block that was set aside for this.
+ * false: it was used up already; a new one is set aside within a second of there being memory again. */
+bool worker_use_reserve(struct worker *worker);
 
 /* 0 … bound - 1, cheap and guessable: for spreading load over time. */
 uint64_t worker_random(struct worker *worker, uint64_t bound);

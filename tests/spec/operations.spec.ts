@@ -102,7 +102,7 @@ describe('the log', () => {
         await wrong.expectDisconnect(3500);
         client.close();
         const line = await server.expectLog('subscribe_refused');
-        assert.equal(line.channel, 'closed:a');
+        assert.equal(line.channel, 'nope:\u0007"x');
         const text = JSON.stringify(server.log);
         for (const secret of [token, token.split('.')[2] as string, TOKEN_SECRET, 'swordfish', 'sesame', 'cookie-secret']) {
             assert.ok(!text.includes(secret), secret);
