@@ -175,6 +175,31 @@ static void send_back(struct hub *hub, struct op *op)
     hub_post_answer(hub, op->origin, &op->mail);
 }
 
+static bool is_occupied(const struct hub *hub, struct str channel)
+{
+    return homes_find(&hub->homes, channel) != NULL;
+}
+
+static bool count_in(struct hub *hub, const struct op *op)
+{
+    bool was_occupied = is_occupied(hub, op->channel);
+    if (!homes_add(&hub->homes, op->channel, op->origin)) {
+        return false;
+    }
+    if (!was_occupied && hub->options.on_occupancy != NULL) {
+        hub->options.on_occupancy(hub->options.owner, op->channel, true);
+    }
+    return true;
+}
+
+static void count_out(struct hub *hub, const struct op *op)
+{
+    homes_remove(&hub->homes, op->channel, op->origin);
+    if (hub->options.on_occupancy != NULL && !is_occupied(hub, op->channel)) {
+        hub->options.on_occupancy(hub->options.owner, op->channel, false);
+    }
+}
+
 /* Mail at the home. */
 static void run_at_home(void *receiver, struct mail *mail)
 {
@@ -184,13 +209,13 @@ static void run_at_home(void *receiver, struct mail *mail)
         op_free(op);
         return;
     }
-    if (op->kind == OP_SUBSCRIBE && !homes_add(&hub->homes, op->channel, op->origin)) {
+    if (op->kind == OP_SUBSCRIBE && !count_in(hub, op)) {
         op->status = STATUS_NO_MEMORY;
         send_back(hub, op);
         return;
     }
     if (op->kind == OP_UNSUBSCRIBE) {
-        homes_remove(&hub->homes, op->channel, op->origin);
+        count_out(hub, op);
     }
     hub->broker->ops->run(hub->broker, op);
 }
@@ -200,7 +225,11 @@ static void on_finish(void *context, struct op *op)
 {
     struct hub *hub = context;
     if (op->kind == OP_SUBSCRIBE && op->status != STATUS_OK) {
-        homes_remove(&hub->homes, op->channel, op->origin);
+        count_out(hub, op);
+    }
+    if (op->kind == OP_PUBLISH && op->status == STATUS_OK && !op->publish.was_suppressed &&
+        hub->options.on_published != NULL && op->publish.message != NULL) {
+        hub->options.on_published(hub->options.owner, op);
     }
     send_back(hub, op);
 }

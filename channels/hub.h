@@ -93,6 +93,12 @@ struct hub_options {
     void (*wake)(void *owner);
     /* Encodes a message for one kind of transport. Returns owned with one reference, NULL without memory. */
     struct frame *(*encode)(enum frame_kind kind, const struct message *message);
+    /* What happens at the home, for whoever wants to tell others; NULL where nobody does. They run on the
+     * worker's thread and must not call the hub. The first subscriber of the process came to a channel, or
+     * the last one left: always in turn. A publication was accepted: `op` is the request, its message
+     * borrowed. */
+    void (*on_occupancy)(void *owner, struct str channel, bool is_occupied);
+    void (*on_published)(void *owner, const struct op *op);
     struct broker_limits broker_limits; /* of this worker's broker */
     struct broker *(*broker_new)(const struct broker_sink *sink);
 };

@@ -2,7 +2,9 @@
 #include "server/config_internal.h"
 #include "server/config_keys.h"
 #include "server/crypto.h"
+#include "server/http_client.h"
 #include "server/password.h"
+#include "server/webhooks.h"
 
 #include <ctype.h>
 #include <sched.h>
@@ -513,6 +515,30 @@ static void check_admin(struct checker *checker)
 
 /* Endpoints and times */
 
+static void check_webhooks(struct checker *checker)
+{
+    const struct config *config = checker->config;
+    if (config->webhooks_endpoint[0] == '\0') {
+        return;
+    }
+    if (!http_url_is_valid(config->webhooks_endpoint)) {
+        ERROR(checker, "'webhooks.endpoint' must be a URL like https://backend.example/events, without a "
+                       "password in it");
+    }
+    for (size_t i = 0; i < config->webhooks_events.count; i++) {
+        enum webhook_event event;
+        if (!webhook_event_from_text(config->webhooks_events.at[i], &event)) {
+            ERROR(checker,
+                  "'webhooks.events': '%.*s' is none of connected, disconnected, subscribed, unsubscribed, "
+                  "occupied, vacated, published",
+                  STR_ARG(config->webhooks_events.at[i]));
+        }
+    }
+    if (config->webhooks_secret[0] == '\0') {
+        WARN(checker, "webhooks are not signed: set webhooks.secret");
+    }
+}
+
 static void check_paths(struct checker *checker)
 {
     const struct config *config = checker->config;
@@ -610,6 +636,7 @@ bool config_finish(struct config *config, const struct config_source *source, bo
     check_cookie_auth(&checker);
     check_admin(&checker);
     check_paths(&checker);
+    check_webhooks(&checker);
     config_check_proxies(config, report);
     check_relations(&checker);
     return true;

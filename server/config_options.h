@@ -93,6 +93,16 @@
     X(rpc_ping_enabled,                "rpc.ping.enabled",                boolean, "false",  0, 1,     "answer the method rpc.ping.method with {}") \
     X(rpc_ping_method,                 "rpc.ping.method",                 text,    "ping",   0, 0,     "see rpc.ping.enabled")
 
+#define CONFIG_OPTIONS_WEBHOOKS(X)                                                                                     \
+    X(webhooks_endpoint,               "webhooks.endpoint",               text,    "",       0, 0,     "URL that events are posted to, http or https; empty = none are") \
+    X(webhooks_events,                 "webhooks.events",                 list,    "connected disconnected subscribed unsubscribed occupied vacated", 0, 0, "events that are posted; published has to be named") \
+    X(webhooks_secret,                 "webhooks.secret",                 secret,  "",       0, 0,     "key of the HMAC-SHA256 in X-Starling-Signature; empty = not signed") \
+    X(webhooks_batch_max,              "webhooks.batch_max",              uint,    "100",    1, 10000, "events in one request") \
+    X(webhooks_batch_delay_ms,         "webhooks.batch_delay",            ms,      "100ms",  0, CONFIG_MINUTE, "how long an event may wait for others; 0 = not at all") \
+    X(webhooks_timeout_ms,             "webhooks.timeout",                ms,      "5s",     10, 5 * CONFIG_MINUTE, "longest a request may take") \
+    X(webhooks_attempts,               "webhooks.attempts",               uint,    "8",      1, 100,   "how often a request is tried, with growing pauses of up to 30s, before its events are dropped") \
+    X(webhooks_queue_max,              "webhooks.queue_max",              uint,    "10000",  1, 10000000, "events of one worker that wait; more are dropped and counted")
+
 #define CONFIG_OPTIONS_CLIENT(X)                                                                                       \
     X(client_allowed_origins,          "client.allowed_origins",          list,    "",       0, 0,     "origins that browsers may connect from, * matches any run; empty = the server's own only") \
     CONFIG_TOKEN_OPTIONS(X, client_token, "client.token")                                                              \
@@ -214,6 +224,7 @@
     CONFIG_OPTIONS_COOKIES(X)   \
     CONFIG_OPTIONS_CHANNEL(X)   \
     CONFIG_OPTIONS_PROXY(X)     \
+    CONFIG_OPTIONS_WEBHOOKS(X)  \
     CONFIG_OPTIONS_ENDPOINTS(X) \
     CONFIG_OPTIONS_LIMITS(X)
 /* clang-format on */

@@ -64,6 +64,11 @@
     X(backend_in_flight,              gauge,   "backend_requests_in_flight",          "",                     "requests to backends under way") \
     X(backend_waiting,                gauge,   "backend_requests_waiting",            "",                     "requests that wait for a place under way") \
     X(accept_pauses_total,            counter, "accept_pauses_total",                 "",                     "times accepting was paused because descriptors ran out") \
+    X(webhook_sent_total,             counter, "webhook_events_sent_total",           "",                     "events that the backend has taken") \
+    X(webhook_failures_total,         counter, "webhook_request_failures_total",      "",                     "requests with events that failed; they are tried again") \
+    X(webhook_dropped_queue_total,    counter, "webhook_events_dropped_total",        "reason=\"queue\"",     "events that the backend was never told") \
+    X(webhook_dropped_failed_total,   counter, "webhook_events_dropped_total",        "reason=\"failed\"",    "events that the backend was never told") \
+    X(webhook_queue,                  gauge,   "webhook_events_queued",               "",                     "events that wait") \
     X(loop_lag_us_sum,                counter, "loop_lag_microseconds_total",         "",                     "sum of how late the worker's timer ran") \
     X(loop_lag_count,                 counter, "loop_lag_samples_total",              "",                     "number of those samples") \
     X(loop_lag_us_max,                maximum, "loop_lag_microseconds_max",           "",                     "latest timer of the last ten seconds")

@@ -132,11 +132,33 @@ void session_give_back_user(struct session *session)
     session->is_user_counted = false;
 }
 
+void session_tell(struct session *session, enum webhook_event event, struct str channel)
+{
+    struct webhooks *webhooks = session->worker->webhooks;
+    if (webhooks == NULL || !webhooks_want(webhooks, event)) {
+        return;
+    }
+    bool is_end = event == WEBHOOK_DISCONNECTED;
+    bool has_left = session->close_code == 0;
+    webhooks_add(webhooks, event,
+                 &(struct webhook_view){
+                     .client = session_client(session),
+                     .user = user_name(session->user),
+                     .has_user = true,
+                     .channel = channel,
+                     .code = !is_end    ? 0
+                             : has_left ? DISCONNECT_CONNECTION_CLOSED.code
+                                        : session->close_code,
+                     .reason = has_left ? DISCONNECT_CONNECTION_CLOSED.reason : session->close_reason,
+                 });
+}
+
 void session_on_gone(struct session *session)
 {
     struct worker *worker = session->worker;
     must(session_is_open(session));
-    if (session->state == SESSION_CONNECTED) {
+    bool was_connected = session->state == SESSION_CONNECTED;
+    if (was_connected) {
         worker->metrics.clients--;
         log_debug("client_gone", {"client", log_text(session_client(session))});
     }
@@ -148,6 +170,9 @@ void session_on_gone(struct session *session)
         if ((subscription->flags & SESSION_SUBSCRIPTION_STARTING) == 0) {
             session_end_subscription(session, subscription, NULL, 0);
         }
+    }
+    if (was_connected) {
+        session_tell(session, WEBHOOK_DISCONNECTED, STR(""));
     }
     connect_state_free(session);
     if (session->has_channel_place) {
@@ -172,6 +197,8 @@ void session_disconnect(struct session *session, const struct disconnect *discon
     log_info("client_disconnected", {"client", log_text(session_client(session))},
              {"code", log_u64(disconnect->code)}, {"reason", log_text(disconnect->reason)},
              {"user", log_text(session->user != NULL ? user_name(session->user) : STR(""))});
+    session->close_code = disconnect->code;
+    session->close_reason = disconnect->reason;
     connection_close_websocket(session->connection, disconnect->code, disconnect->reason, is_slow);
 }
 

@@ -55,6 +55,8 @@ struct session {
     struct str info;                    /* conn_info: raw JSON, owned; empty: none */
     struct str meta;                    /* raw JSON, owned */
     struct proxy_headers *headers;      /* of the client, for proxies; NULL: none that is passed on */
+    unsigned close_code;                /* what it was disconnected with, and why; 0: the client left */
+    struct str close_reason;            /* while it is being closed */
     uint64_t connected_ms;              /* wall clock */
     uint64_t expire_due_ms;             /* monotonic: when the expired connection is closed, or the refresh
                                            proxy is asked; 0: never */

@@ -286,6 +286,11 @@ static void reply_connect(struct session *session)
     session->state = SESSION_CONNECTED;
     worker->metrics.clients++;
     session->connecting = NULL; /* from here on frames go out */
+    session_tell(session, WEBHOOK_CONNECTED, STR(""));
+    list_each (&session->subscriber.subscriptions, link) {
+        const struct subscription *subscription = container_of(link, struct subscription, in_subscriber);
+        session_tell(session, WEBHOOK_SUBSCRIBED, channel_name(subscription->channel));
+    }
     session_send_reply(session);
     release_held(session, &connecting->held);
     set_expiry(session, connecting->expire_at_s);

@@ -11,6 +11,7 @@
 #include "server/protocol.h"
 #include "server/proxy.h"
 #include "server/session.h"
+#include "server/webhooks.h"
 
 enum { TTL_MAX_S = 365 * 24 * 3600 }; /* PROTOCOL section 7.8 */
 
@@ -52,6 +53,9 @@ struct client_view session_view(const struct session *session, bool is_subscribe
 
 /* Encodes the ClientInfo of this session into `out`; chan_info is raw JSON or empty. */
 void session_append_info(const struct session *session, struct str chan_info, struct buf *out);
+
+/* Tells the webhooks what happened to this session; `channel` where it was in one. */
+void session_tell(struct session *session, enum webhook_event event, struct str channel);
 
 /* Gives the place in its user's quota back. */
 void session_give_back_user(struct session *session);

@@ -207,6 +207,9 @@ void session_end_subscription(struct session *session, struct subscription *subs
     struct str channel = channel_name(subscription->channel);
     struct str client = session_client(session), user = user_name(session->user);
     struct buf info = {0};
+    if ((subscription->flags & SUBSCRIPTION_LIVE) != 0 && session->connecting == NULL) {
+        session_tell(session, WEBHOOK_UNSUBSCRIBED, channel);
+    }
     bool is_announced = (subscription->flags & SUBSCRIPTION_ANNOUNCED) != 0;
     if (is_announced) {
         session_append_info(session, chan_info_of(subscription), &info);
@@ -335,6 +338,7 @@ static void on_subscribed(struct op *op)
         buf_release(&publications);
         session_send_reply(session);
         if (session_is_open(session)) {
+            session_tell(session, WEBHOOK_SUBSCRIBED, op->channel);
             hub_go_live(session->worker->hub, subscription, op->top);
         }
     }
@@ -675,6 +679,7 @@ static void on_server_subscribed(struct op *op)
         session_send_reply(session);
         push_recovered(session, op);
         if (session_is_open(session)) {
+            session_tell(session, WEBHOOK_SUBSCRIBED, op->channel);
             hub_go_live(session->worker->hub, subscription, op->top);
         }
     }

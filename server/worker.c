@@ -13,6 +13,7 @@
 #include "server/session.h"
 #include "server/transport_ws.h"
 #include "server/users.h"
+#include "server/webhooks.h"
 
 #include <ev.h>
 #include <malloc.h>
@@ -332,6 +333,9 @@ static void end_thread(struct worker *worker)
     front_close(worker->front); /* closes the connections, which leave their channels */
     worker->front = NULL;
     must(list_is_empty(&worker->connections));
+    /* Nobody is told what happens from here on. */
+    webhooks_free(worker->webhooks);
+    worker->webhooks = NULL;
     http_client_free(worker->http); /* sessions that wait for an answer end with it */
     worker->http = NULL;
     ev_timer_stop(loop->loop, &loop->tick);
@@ -373,6 +377,7 @@ static void worker_free(struct worker *worker)
     if (worker == NULL) {
         return;
     }
+    webhooks_free(worker->webhooks);
     http_client_free(worker->http);
     proxies_free(worker->proxies);
     if (worker->loop != NULL && worker->loop->loop != NULL) {
@@ -422,6 +427,28 @@ static void set_limits(struct worker *worker)
     rate_init(&worker->connect_rate, config->client_connection_rate_limit, 0);
 }
 
+static void on_occupancy(void *owner, struct str channel, bool is_occupied)
+{
+    struct worker *worker = owner;
+    if (worker->webhooks != NULL) {
+        webhooks_add(worker->webhooks, is_occupied ? WEBHOOK_OCCUPIED : WEBHOOK_VACATED,
+                     &(struct webhook_view){.channel = channel});
+    }
+}
+
+static void on_published(void *owner, const struct op *op)
+{
+    struct worker *worker = owner;
+    const struct message *message = op->publish.message;
+    if (worker->webhooks != NULL) {
+        webhooks_add(worker->webhooks, WEBHOOK_PUBLISHED,
+                     &(struct webhook_view){.channel = op->channel,
+                                            .data = message->data,
+                                            .info = message->info,
+                                            .offset = message->offset});
+    }
+}
+
 static struct worker *worker_new(struct server *server, unsigned index)
 {
     struct worker *worker = calloc(1, sizeof *worker);
@@ -457,8 +484,10 @@ static struct worker *worker_new(struct server *server, unsigned index)
     worker->http = http_client_new(worker->loop->loop, &error);
     worker->proxies =
         worker->http == NULL ? NULL : proxies_new(server->config, worker->http, server->worker_count);
-    if (worker->proxies == NULL) {
-        log_error("worker_failed", {"reason", log_cstr(worker->http == NULL ? error : "event proxy")});
+    worker->webhooks = worker->http == NULL ? NULL : webhooks_new(worker);
+    if (worker->proxies == NULL || worker->webhooks == NULL) {
+        log_error("worker_failed",
+                  {"reason", log_cstr(worker->http == NULL ? error : "event proxy or webhooks")});
         worker_free(worker);
         return NULL;
     }
@@ -485,6 +514,11 @@ static struct worker *worker_new(struct server *server, unsigned index)
         .owner = worker,
         .wake = worker_wake,
         .encode = transport_encode,
+        .on_occupancy = webhooks_want(worker->webhooks, WEBHOOK_OCCUPIED) ||
+                                webhooks_want(worker->webhooks, WEBHOOK_VACATED)
+                            ? on_occupancy
+                            : NULL,
+        .on_published = webhooks_want(worker->webhooks, WEBHOOK_PUBLISHED) ? on_published : NULL,
         .broker_limits = {.streams_max = server->config->limits_streams_max / server->worker_count + 1,
                           .history_bytes_max = server->config->limits_history_total / server->worker_count},
         .broker_new = broker_memory_new,

@@ -65,6 +65,7 @@ struct worker {
     struct link slow;  /* struct connection.dirty: refused a frame, to be closed at the end of the turn */
     struct link ended; /* struct session.in_ended: closed, and all its ops are back */
     struct slab connection_slab, session_slab;
+    struct webhooks *webhooks;
     struct users *users; /* sessions of this worker by user */
     struct quota *quota; /* counts of which this worker is the home */
     struct routes *routes;
@@ -81,7 +82,7 @@ struct worker {
     struct http_limits http_limits;
     struct websocket_limits websocket_limits, echo_limits;
     struct frame *ping_frame, *control_ping_frame; /* {}, and a WebSocket ping */
-    void *reserve; /* worker_use_reserve(); NULL while used up */
+    void *reserve;                                 /* worker_use_reserve(); NULL while used up */
     struct metrics metrics;
     struct worker_loop *loop; /* libev's part, private to worker.c */
 };
