@@ -4,7 +4,7 @@
 #include "server/crypto.h"
 #include "server/http_client.h"
 #include "server/password.h"
-#include "server/webhooks.h"
+#include "server/webhook_events.h"
 
 #include <ctype.h>
 #include <sched.h>

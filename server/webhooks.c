@@ -18,12 +18,6 @@ enum {
     SIGNATURE_LEN_MAX = 2 + 20 + 4 + 2 * CRYPTO_SHA256_BYTES,
 };
 
-static const char *const event_names[] = {
-#define WEBHOOK_ROW(name, text) text,
-    WEBHOOK_EVENTS(WEBHOOK_ROW)
-#undef WEBHOOK_ROW
-};
-
 struct event {
     struct event *next;
     size_t len;
@@ -41,17 +35,6 @@ struct webhooks {
     char delivery[UUID_TEXT_LEN];
     struct timer timer; /* the batch delay, or the wait before another attempt */
 };
-
-bool webhook_event_from_text(struct str text, enum webhook_event *out)
-{
-    for (unsigned i = 0; i < WEBHOOK_EVENT_COUNT; i++) {
-        if (str_is(text, event_names[i])) {
-            *out = (enum webhook_event)i;
-            return true;
-        }
-    }
-    return false;
-}
 
 /* ---- sending ---- */
 
@@ -203,7 +186,7 @@ static void put_raw(struct buf *json, const char *name, struct str raw)
 static void write_event(struct buf *json, enum webhook_event event, const struct webhook_view *view)
 {
     buf_append_lit(json, "{\"event\":\"");
-    buf_append(json, event_names[event], strlen(event_names[event]));
+    buf_append_str(json, str_from_cstr(webhook_event_text(event)));
     buf_append_lit(json, "\",\"time\":");
     buf_append_u64(json, clock_wall_ms());
     if (view->client.len > 0) {

@@ -17,29 +17,11 @@
 #ifndef STARLING_SERVER_WEBHOOKS_H
 #define STARLING_SERVER_WEBHOOKS_H
 
-#include "channels/base/str.h"
+#include "server/webhook_events.h"
 
 struct config;
 struct webhooks;
 struct worker;
-
-/* clang-format off */
-#define WEBHOOK_EVENTS(X)                                                                                              \
-    X(CONNECTED,    "connected")    /* client, user */                                                                 \
-    X(DISCONNECTED, "disconnected") /* client, user, code, reason; 3000 where the client left */                       \
-    X(SUBSCRIBED,   "subscribed")   /* client, user, channel */                                                        \
-    X(UNSUBSCRIBED, "unsubscribed") /* client, user, channel */                                                        \
-    X(OCCUPIED,     "occupied")     /* channel: its first subscriber came */                                           \
-    X(VACATED,      "vacated")      /* channel: its last subscriber left */                                            \
-    X(PUBLISHED,    "published")    /* channel, data, info, offset; by clients and by the API */
-/* clang-format on */
-
-enum webhook_event {
-#define WEBHOOK_ROW(name, text) WEBHOOK_##name,
-    WEBHOOK_EVENTS(WEBHOOK_ROW)
-#undef WEBHOOK_ROW
-        WEBHOOK_EVENT_COUNT
-};
 
 /* What an event says; what is empty or 0 is left out. */
 struct webhook_view {
@@ -50,9 +32,6 @@ struct webhook_view {
     unsigned code;
     struct str reason;
 };
-
-/* The event of that name. false: there is none. */
-bool webhook_event_from_text(struct str text, enum webhook_event *out);
 
 /* Needs worker->http. A worker without webhooks.endpoint gets one that takes no events. NULL without memory.
  */
