@@ -1,6 +1,6 @@
 /* auth_claims.h - the claims of a token whose signature holds: JSON payload in, plain struct out.
  *
- * Only auth.c calls this, and the proxy's codec for results that have the same members. The payload is
+ * Only auth.c calls this. The payload is
  * trusted to come from a holder of the key, not to be right: kinds, ranges and duplicates are checked, and
  * what is not understood exactly is refused. A claim of null counts as absent, except for times, where an
  * issuer that lost its value would make a token that never expires.
@@ -45,14 +45,5 @@ enum status claims_read_connection(const struct claim_rules *rules, char *payloa
 enum status claims_read_subscription(const struct claim_rules *rules, char *payload, size_t payload_bytes,
                                      uint64_t wall_ms, struct subscription_claims *out,
                                      const char **out_rule);
-
-/* The result of a connect and of a subscribe proxy (SERVER_API sections 6.2 and 6.4): the members of a token
- * but for those that say who issued it and when, `user` instead of `sub`, `data` for the reply, and null for
- * what is absent. `user` and `channel` of a subscription stay empty. Statuses as above; `result` is one JSON
- * value from malloc(), validated, and taken in any case. */
-enum status claims_read_connect_result(char *result, size_t result_bytes, struct connection_claims *out,
-                                       const char **out_rule);
-enum status claims_read_subscribe_result(char *result, size_t result_bytes, struct subscription_claims *out,
-                                         const char **out_rule);
 
 #endif

@@ -1,6 +1,6 @@
 #include "server/proxy_codec.h"
 
-#include "server/auth_claims.h"
+#include "server/claim_reader.h"
 #include "server/crypto.h"
 #include "server/json_span.h"
 
@@ -207,18 +207,96 @@ void proxy_reply_from_status(const struct proxy_transforms *transforms, unsigned
 
 /* ---- in: results ---- */
 
+/* Results of connect and subscribe have the members of a token, but for those that say who issued it and
+ * when: the same reader reads them. */
+enum { MEMBER_EXPIRE_AT, MEMBER_INFO, MEMBER_B64INFO, MEMBER_DATA, MEMBER_B64DATA, MEMBER_OWN };
+
+static const struct json_member shared_members[MEMBER_OWN] = {
+    {.name = "expire_at"}, {.name = "info"}, {.name = "b64info"}, {.name = "data"}, {.name = "b64data"}};
+
+/* What both have; `members` has `count` rows, the first MEMBER_OWN of them are shared_members. */
+static bool read_shared(struct claim_reader *reader, struct json_member *members, size_t count,
+                        uint64_t *expire_at_s, struct str *info, struct str *data)
+{
+    memcpy(members, shared_members, sizeof shared_members);
+    if (json_object_members(reader->text, members, count) != JSON_READ_OK) {
+        return claim_refuse(reader, "the result is not an object, or has a member twice");
+    }
+    struct str expire_at = members[MEMBER_EXPIRE_AT].value;
+    uint64_t expire_at_ms = 0;
+    if (!claim_is_absent(expire_at) && !str_is(expire_at, "0") &&
+        !claim_parse_time(expire_at, &expire_at_ms)) {
+        return claim_refuse(reader, "expire_at is not a number of seconds");
+    }
+    *expire_at_s = expire_at_ms / 1000;
+    return claim_reader_reserve(reader) &&
+           claim_read_json(reader, members[MEMBER_INFO].value, members[MEMBER_B64INFO].value, info,
+                           "b64info is not base64 of JSON") &&
+           claim_read_json(reader, members[MEMBER_DATA].value, members[MEMBER_B64DATA].value, data,
+                           "b64data is not base64 of JSON");
+}
+
+static void read_connect(struct claim_reader *reader, struct connection_claims *out)
+{
+    enum { USER = MEMBER_OWN, META, CHANNELS, SUBS, COUNT };
+    struct json_member members[COUNT] = {[USER] = {.name = "user"},
+                                         [META] = {.name = "meta"},
+                                         [CHANNELS] = {.name = "channels"},
+                                         [SUBS] = {.name = "subs"}};
+    if (!read_shared(reader, members, COUNT, &out->expire_at_s, &out->info, &out->data)) {
+        return;
+    }
+    out->meta = claim_is_absent(members[META].value) ? (struct str){0} : members[META].value;
+    if (out->meta.len > 0 && json_kind(out->meta) != JSON_KIND_OBJECT) {
+        claim_refuse(reader, "meta is not an object");
+        return;
+    }
+    (void)(claim_read_text(reader, members[USER].value, &out->user, "user is not a text") &&
+           claim_read_subs(reader, members[SUBS].value, out) &&
+           claim_read_channels(reader, members[CHANNELS].value, out)); /* the reader knows how it went */
+    out->user = out->user.at == NULL ? STR("") : out->user;
+}
+
 bool proxy_read_connect(struct str result, struct connection_claims *out)
 {
     const char *rule;
     char *copy = str_to_cstr(result);
-    return copy != NULL && claims_read_connect_result(copy, result.len, out, &rule) == STATUS_OK;
+    if (copy == NULL) {
+        return false;
+    }
+    struct claim_reader reader = claim_reader_of(NULL, copy, result.len);
+    struct connection_claims claims = {0};
+    read_connect(&reader, &claims);
+    if (claim_reader_end(&reader, &rule) != STATUS_OK) {
+        return false;
+    }
+    claims.memory[0] = reader.payload;
+    claims.memory[1] = reader.scratch.at;
+    claims.memory[2] = reader.lists;
+    *out = claims;
+    return true;
 }
 
 bool proxy_read_subscribe(struct str result, struct subscription_claims *out)
 {
+    enum { OVERRIDE = MEMBER_OWN, COUNT };
     const char *rule;
     char *copy = str_to_cstr(result);
-    return copy != NULL && claims_read_subscribe_result(copy, result.len, out, &rule) == STATUS_OK;
+    if (copy == NULL) {
+        return false;
+    }
+    struct claim_reader reader = claim_reader_of(NULL, copy, result.len);
+    struct subscription_claims claims = {0};
+    struct json_member members[COUNT] = {[OVERRIDE] = {.name = "override"}};
+    (void)(read_shared(&reader, members, COUNT, &claims.expire_at_s, &claims.info, &claims.data) &&
+           claim_read_override(&reader, members[OVERRIDE].value, &claims.override));
+    if (claim_reader_end(&reader, &rule) != STATUS_OK) {
+        return false;
+    }
+    claims.memory[0] = reader.payload;
+    claims.memory[1] = reader.scratch.at;
+    *out = claims;
+    return true;
 }
 
 bool proxy_read_refresh(struct str result, struct buf *scratch, struct proxy_refresh_result *out)
