@@ -1,6 +1,7 @@
 /* session_private.h - what the files of the session share: session.c (life, order of commands, deadlines),
  * session_connect.c (connect, refresh), session_subscribe.c (subscriptions), session_commands.c (the rest),
- * session_proxy.c (questions to the event proxy), session_limits.c (what is shared over connections).
+ * session_proxy.c (questions to the event proxy), session_expiry.c (subscriptions that expire),
+ * session_limits.c (what is shared over connections).
  */
 #ifndef STARLING_SERVER_SESSION_PRIVATE_H
 #define STARLING_SERVER_SESSION_PRIVATE_H
@@ -183,20 +184,19 @@ void session_forget_subscription(struct session *session, struct subscription *s
 void session_subscribe_result(const struct session *session, const struct op *op, struct buf *publications,
                               struct subscribe_view *view);
 
+/* Frees extra of a subscription. */
+void session_free_extra(struct subscription *subscription);
+
+/* ---- session_expiry.c ---- */
+
 /* Ends what has expired by `now_ms`, and sets sub_expire_due_ms again. */
 void session_expire_subscriptions(struct session *session, uint64_t now_ms);
 
-/* Ends one that has expired: unsubscribe push, or 3006 where the server made it. */
-void session_expire_subscription(struct session *session, struct subscription *subscription);
+/* How long after its expiry a subscription ends: the client's time to refresh it. */
+uint64_t session_sub_grace_ms(const struct session *session, const struct session_subscription *extra);
 
 /* Sets when it expires; 0: never. */
 void session_set_sub_expiry(struct session *session, struct session_subscription *extra,
                             uint64_t expire_at_s);
-
-/* Asks the sub_refresh proxy about a subscription that has just expired. */
-void session_ask_sub_refresh(struct session *session, struct subscription *subscription);
-
-/* Frees extra of a subscription. */
-void session_free_extra(struct subscription *subscription);
 
 #endif

@@ -56,24 +56,6 @@ struct session_sub_features session_server_features(const struct channel_options
     };
 }
 
-/* The time that a client has to refresh an expired subscription; the server asks the proxy at once. */
-static uint64_t sub_grace_ms(const struct session *session, const struct session_subscription *extra)
-{
-    return extra->is_refreshed_by_proxy ? 0 : session->worker->config->client_expired_sub_close_delay_ms;
-}
-
-void session_set_sub_expiry(struct session *session, struct session_subscription *extra, uint64_t expire_at_s)
-{
-    uint64_t grace_ms = sub_grace_ms(session, extra);
-    extra->expire_due_ms =
-        expire_at_s == 0 ? 0
-                         : session->worker->now_ms + (uint64_t)session_ttl_s(expire_at_s) * 1000 + grace_ms;
-    if (extra->expire_due_ms != 0 &&
-        (session->sub_expire_due_ms == 0 || extra->expire_due_ms < session->sub_expire_due_ms)) {
-        session->sub_expire_due_ms = extra->expire_due_ms;
-    }
-}
-
 static bool attach_extra(struct session *session, struct subscription *subscription,
                          const struct session_sub_start *start)
 {
@@ -234,39 +216,6 @@ void session_end_subscription(struct session *session, struct subscription *subs
     session_start_op(session, op);
 }
 
-void session_expire_subscriptions(struct session *session, uint64_t now_ms)
-{
-    session->sub_expire_due_ms = 0;
-    list_each_safe (&session->subscriber.subscriptions, link) {
-        struct subscription *subscription = container_of(link, struct subscription, in_subscriber);
-        uint64_t due_ms = subscription->extra == NULL ? 0 : extra_of(subscription)->expire_due_ms;
-        if (due_ms == 0 || (subscription->flags & SESSION_SUBSCRIPTION_STARTING) != 0) {
-            continue;
-        }
-        if (due_ms > now_ms) {
-            if (session->sub_expire_due_ms == 0 || due_ms < session->sub_expire_due_ms) {
-                session->sub_expire_due_ms = due_ms;
-            }
-        } else if (extra_of(subscription)->is_refreshed_by_proxy) {
-            session_ask_sub_refresh(session, subscription);
-        } else {
-            session_expire_subscription(session, subscription);
-            if (!session_is_open(session)) {
-                return;
-            }
-        }
-    }
-}
-
-void session_expire_subscription(struct session *session, struct subscription *subscription)
-{
-    if ((subscription->flags & SUBSCRIPTION_SERVER_SIDE) != 0) {
-        session_disconnect(session, &DISCONNECT_SUBSCRIPTION_EXPIRED);
-    } else {
-        session_unsubscribe(session, channel_name(subscription->channel), &UNSUBSCRIBE_EXPIRED);
-    }
-}
-
 /* ---- the answer ---- */
 
 void session_subscribe_result(const struct session *session, const struct op *op, struct buf *publications,
@@ -292,7 +241,7 @@ void session_subscribe_result(const struct session *session, const struct op *op
     const struct session_subscription *extra = extra_of(subscription);
     bool client_refreshes = extra != NULL && !extra->is_refreshed_by_proxy;
     uint64_t expire_due_ms = client_refreshes ? extra->expire_due_ms : 0;
-    uint64_t grace_ms = client_refreshes ? sub_grace_ms(session, extra) : 0;
+    uint64_t grace_ms = client_refreshes ? session_sub_grace_ms(session, extra) : 0;
     uint64_t left_ms = expire_due_ms > session->worker->now_ms + grace_ms
                            ? expire_due_ms - session->worker->now_ms - grace_ms
                            : 0;
@@ -591,51 +540,6 @@ void session_on_unsubscribe(struct session *session, const struct command *comma
     } else {
         session_end_subscription(session, subscription, on_unsubscribed, command->id);
     }
-}
-
-void session_on_sub_refresh(struct session *session, const struct command *command)
-{
-    const struct sub_refresh_request *request = &command->sub_refresh;
-    struct subscription_claims claims = {0};
-    struct token_refusal refusal = {0};
-    if (request->channel.len == 0) {
-        session_disconnect(session, &DISCONNECT_BAD_REQUEST);
-        return;
-    }
-    struct subscription *subscription =
-        hub_find(session->worker->hub, &session->subscriber, request->channel);
-    if (subscription == NULL || request->token.len == 0) {
-        session_reply_error(session, command->id,
-                            subscription == NULL ? STATUS_PERMISSION_DENIED : STATUS_BAD_REQUEST);
-        return;
-    }
-    if (subscription->extra != NULL && extra_of(subscription)->is_refreshed_by_proxy) {
-        session_disconnect(session, &DISCONNECT_BAD_REQUEST); /* PROTOCOL section 4.10 */
-        return;
-    }
-    const struct token_verifier *verifier = session->worker->server->subscription_tokens;
-    enum status status = verifier == NULL ? STATUS_INVALID_TOKEN
-                                          : token_verify_subscription(verifier, request->token,
-                                                                      clock_wall_ms(), &claims, &refusal);
-    bool is_expired = status == STATUS_TOKEN_EXPIRED || (status == STATUS_OK && claims.expire_at_s != 0 &&
-                                                         session_ttl_s(claims.expire_at_s) == 0);
-    if (is_expired) {
-        session_disconnect(session, &DISCONNECT_SUBSCRIPTION_EXPIRED);
-    } else if (status != STATUS_OK || !str_equal(claims.user, user_name(session->user)) ||
-               !str_equal(claims.channel, request->channel)) {
-        session_disconnect(session, &DISCONNECT_INVALID_TOKEN);
-    } else if (subscription->extra == NULL &&
-               (subscription->extra = calloc(1, sizeof(struct session_subscription))) == NULL) {
-        session_reply_error(session, command->id, STATUS_NO_MEMORY);
-    } else {
-        session_set_sub_expiry(session, extra_of(subscription), claims.expire_at_s);
-        connection_schedule(session->connection);
-        protocol_append_sub_refresh(session_reply_buf(), command->id,
-                                    &(struct sub_refresh_view){.expires = claims.expire_at_s != 0,
-                                                               .ttl_s = session_ttl_s(claims.expire_at_s)});
-        session_send_reply(session);
-    }
-    subscription_claims_release(&claims);
 }
 
 /* ---- by the server ---- */
