@@ -1,7 +1,7 @@
 #include "server/config_maps.h"
 
 #include "server/config_text.h"
-#include "server/http_client.h"
+#include "server/http_field.h"
 
 #include <stdlib.h>
 

@@ -1,52 +1,15 @@
 #include "server/http_client.h"
 
 #include "channels/base/clock.h"
-#include "channels/base/list.h"
 #include "channels/base/log.h"
 #include "channels/base/must.h"
-#include "server/breaker.h"
-#include "server/version.h"
+#include "server/http_client_private.h"
 
-#include <curl/curl.h>
-#include <ev.h>
 #include <stdlib.h>
 
-enum {
-    CONNECT_TIMEOUT_MS = 1000,
-    ANSWER_BYTES_MAX = 64 * 1024,
-    IN_FLIGHT_MAX = 256,
-    WAITING_MAX = 1024,
-    FAILURES_MAX = 10,
-    OPEN_MS = 1000,
-    KEPT_CONNECTIONS_MAX = 64, /* open connections without a request */
-};
+enum { KEPT_CONNECTIONS_MAX = 64 }; /* open connections without a request */
 
 enum request_place { REQUEST_WAITING, REQUEST_IN_FLIGHT, REQUEST_ENDED };
-
-struct http_client {
-    CURLM *multi;
-    struct ev_loop *loop;
-    ev_timer timer;      /* libcurl's */
-    ev_timer ended_soon; /* set while `ended` has requests: `done` must not run inside the post */
-    struct link ended;   /* struct request.link */
-    struct link targets; /* struct http_target.link */
-    bool is_stopping;
-};
-
-struct http_target {
-    struct link link;
-    struct http_client *client;
-    char *url, *name;
-    struct curl_slist *fields; /* the first headers of every request */
-    char *ca_pem;
-    struct http_target_settings settings; /* its pointers are not used after http_target_new() */
-    struct breaker breaker;
-    struct link waiting, in_flight; /* struct request.link, oldest first */
-    ev_timer wait_end;              /* set while somebody waits: the oldest one's time is up */
-    CURL **idle;                    /* handles that are ready to be used again */
-    size_t idle_count;
-    struct http_counters counters;
-};
 
 struct request {
     struct link link; /* by place: target->waiting, target->in_flight, client->ended */
@@ -87,74 +50,6 @@ const char *http_outcome_text(enum http_outcome outcome)
     return "unknown";
 }
 
-/* ---- header lines ---- */
-
-static bool is_token(struct str text)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        unsigned char c = (unsigned char)text.at[i];
-        if (c <= 0x20 || c >= 0x7f || strchr("()<>@,;:\\\"/[]?={}", c) != NULL) {
-            return false;
-        }
-    }
-    return text.len > 0;
-}
-
-bool http_field_is_safe(const struct http_field *field)
-{
-    for (size_t i = 0; i < field->value.len; i++) {
-        unsigned char c = (unsigned char)field->value.at[i];
-        if ((c < 0x20 && c != '\t') || c == 0x7f) {
-            return false;
-        }
-    }
-    /* Without a value the line would tell libcurl to leave a header of its own out. */
-    return is_token(field->name) && str_trim(field->value).len > 0;
-}
-
-/* false: no memory. */
-static bool append_line(struct curl_slist **list, const char *line)
-{
-    struct curl_slist *grown = curl_slist_append(*list, line);
-    *list = grown != NULL ? grown : *list;
-    return grown != NULL;
-}
-
-static bool append_field(struct curl_slist **list, const struct http_field *field)
-{
-    struct buf line = {0};
-    if (!http_field_is_safe(field)) {
-        return true;
-    }
-    buf_append_str(&line, field->name);
-    buf_append_lit(&line, ": ");
-    buf_append_str(&line, str_trim(field->value));
-    buf_append_char(&line, '\0');
-    bool is_appended = !line.failed && append_line(list, line.at);
-    buf_release(&line);
-    return is_appended;
-}
-
-static bool append_fields(struct curl_slist **list, const struct http_field *fields, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (!append_field(list, &fields[i])) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool append_list(struct curl_slist **list, const struct curl_slist *more)
-{
-    for (; more != NULL; more = more->next) {
-        if (!append_line(list, more->data)) {
-            return false;
-        }
-    }
-    return true;
-}
-
 /* ---- requests ---- */
 
 static void request_free(struct request *request)
@@ -169,16 +64,6 @@ static void request_free(struct request *request)
 }
 
 static void start_waiting(struct http_target *target);
-
-/* Puts the handle away for the next request, or frees it. */
-static void return_easy(struct http_target *target, CURL *easy)
-{
-    if (target->idle_count < target->settings.in_flight_max) {
-        target->idle[target->idle_count++] = easy;
-    } else {
-        curl_easy_cleanup(easy);
-    }
-}
 
 static bool has_answered(enum http_outcome outcome)
 {
@@ -223,7 +108,7 @@ static void request_end(struct request *request, enum http_outcome outcome)
     must(request->place != REQUEST_ENDED);
     if (request->place == REQUEST_IN_FLIGHT) {
         (void)curl_multi_remove_handle(target->client->multi, request->easy);
-        return_easy(target, request->easy);
+        http_target_return_easy(target, request->easy);
         request->easy = NULL;
         target->counters.in_flight--;
     } else if (link_is_listed(&request->link)) {
@@ -401,49 +286,12 @@ static int on_set_timer(CURLM *multi, long timeout_ms, void *data)
 
 /* ---- starting ---- */
 
-/* A handle with everything set that is the same for all requests of the target. */
-static CURL *new_easy(const struct http_target *target)
-{
-    CURL *easy = curl_easy_init();
-    if (easy == NULL) {
-        return NULL;
-    }
-    const struct http_target_settings *settings = &target->settings;
-    CURLcode codes[] = {
-        curl_easy_setopt(easy, CURLOPT_URL, target->url),
-        curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https"),
-        curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L),
-        curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1),
-        curl_easy_setopt(easy, CURLOPT_PROXY, ""), /* none, whatever the environment says */
-        curl_easy_setopt(easy, CURLOPT_USERAGENT, "starling/" STARLING_VERSION),
-        curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)settings->connect_timeout_ms),
-        curl_easy_setopt(easy, CURLOPT_MAXFILESIZE, (long)settings->answer_bytes_max),
-        curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L),
-        /* Without it, giving up on a name that is still being resolved waits for the resolver. */
-        curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L),
-        curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_answer_bytes),
-        curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_head_bytes),
-    };
-    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
-        if (codes[i] != CURLE_OK) {
-            curl_easy_cleanup(easy);
-            return NULL;
-        }
-    }
-    if (target->ca_pem != NULL) {
-        struct curl_blob blob = {.data = target->ca_pem, .len = strlen(target->ca_pem)};
-        if (curl_easy_setopt(easy, CURLOPT_CAINFO_BLOB, &blob) != CURLE_OK) {
-            curl_easy_cleanup(easy);
-            return NULL;
-        }
-    }
-    return easy;
-}
-
 static bool set_request(CURL *easy, struct request *request, long timeout_ms)
 {
     return curl_easy_setopt(easy, CURLOPT_PRIVATE, request) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_answer_bytes) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_WRITEDATA, request) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_head_bytes) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_HEADERDATA, request) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_HTTPHEADER, request->fields) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.len) == CURLE_OK &&
@@ -466,14 +314,14 @@ static void start(struct request *request)
         request_end(request, HTTP_OUTCOME_TIMEOUT);
         return;
     }
-    CURL *easy = target->idle_count > 0 ? target->idle[--target->idle_count] : new_easy(target);
+    CURL *easy = http_target_take_easy(target);
     if (easy == NULL) {
         request_end(request, HTTP_OUTCOME_NO_MEMORY);
         return;
     }
     if (!set_request(easy, request, (long)(target->settings.timeout_ms - waited_ms)) ||
         curl_multi_add_handle(target->client->multi, easy) != CURLM_OK) {
-        return_easy(target, easy);
+        http_target_return_easy(target, easy);
         request_end(request, HTTP_OUTCOME_NO_MEMORY);
         return;
     }
@@ -488,6 +336,8 @@ static struct request *oldest_waiting(const struct http_target *target)
     return list_is_empty(&target->waiting) ? NULL : container_of(target->waiting.next, struct request, link);
 }
 
+static void on_wait_end(struct ev_loop *loop, ev_timer *timer, int events);
+
 /* Sets the timer to when the oldest that waits has waited too long. */
 static void set_wait_end(struct http_target *target)
 {
@@ -499,7 +349,8 @@ static void set_wait_end(struct http_target *target)
         uint64_t left_ms =
             waited_ms < target->settings.timeout_ms ? target->settings.timeout_ms - waited_ms : 0;
         ev_now_update(client->loop);
-        ev_timer_set(&target->wait_end, (double)left_ms / 1000., 0.);
+        ev_timer_init(&target->wait_end, on_wait_end, (double)left_ms / 1000., 0.);
+        target->wait_end.data = target;
         ev_timer_start(client->loop, &target->wait_end);
     }
 }
@@ -556,8 +407,8 @@ bool http_client_post(struct http_client *client, struct http_target *target, st
     request->context = context;
     request->started_ms = clock_monotonic_ms();
     buf_append_str(&request->body, body);
-    if (request->body.failed || !append_list(&request->fields, target->fields) ||
-        !append_fields(&request->fields, fields, field_count)) {
+    if (request->body.failed || !http_lines_append_list(&request->fields, target->fields) ||
+        !http_lines_append_fields(&request->fields, fields, field_count)) {
         request_free(request);
         return false;
     }
@@ -577,93 +428,6 @@ bool http_client_post(struct http_client *client, struct http_target *target, st
         wait_for_place(request);
     }
     return true;
-}
-
-/* ---- targets ---- */
-
-struct http_target_settings http_target_defaults(const char *name, const char *url, uint32_t timeout_ms)
-{
-    return (struct http_target_settings){.name = name,
-                                         .url = url,
-                                         .timeout_ms = timeout_ms,
-                                         .connect_timeout_ms = CONNECT_TIMEOUT_MS,
-                                         .answer_bytes_max = ANSWER_BYTES_MAX,
-                                         .in_flight_max = IN_FLIGHT_MAX,
-                                         .waiting_max = WAITING_MAX,
-                                         .failures_max = FAILURES_MAX,
-                                         .open_ms = OPEN_MS};
-}
-
-bool http_url_is_valid(const char *url)
-{
-    CURLU *parts = curl_url();
-    char *scheme = NULL;
-    bool is_valid = parts != NULL &&
-                    curl_url_set(parts, CURLUPART_URL, url, CURLU_DISALLOW_USER) == CURLUE_OK &&
-                    curl_url_get(parts, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
-                    (strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0);
-    curl_free(scheme);
-    curl_url_cleanup(parts);
-    return is_valid;
-}
-
-static void target_free(struct http_target *target)
-{
-    if (target == NULL) {
-        return;
-    }
-    must(target->counters.in_flight == 0 && target->counters.waiting == 0);
-    ev_timer_stop(target->client->loop, &target->wait_end);
-    for (size_t i = 0; i < target->idle_count; i++) {
-        curl_easy_cleanup(target->idle[i]);
-    }
-    free((void *)target->idle);
-    curl_slist_free_all(target->fields);
-    list_remove(&target->link);
-    free(target->ca_pem);
-    free(target->url);
-    free(target->name);
-    free(target);
-}
-
-struct http_target *http_target_new(struct http_client *client, const struct http_target_settings *settings)
-{
-    struct http_target *target = calloc(1, sizeof *target);
-    if (target == NULL) {
-        return NULL;
-    }
-    must(settings->in_flight_max > 0 && settings->timeout_ms > 0);
-    target->client = client;
-    target->settings = *settings;
-    list_init(&target->link);
-    list_init(&target->waiting);
-    list_init(&target->in_flight);
-    ev_timer_init(&target->wait_end, on_wait_end, 0., 0.);
-    target->wait_end.data = target;
-    breaker_init(&target->breaker, settings->failures_max, settings->open_ms);
-    target->url = str_to_cstr(str_from_cstr(settings->url));
-    target->name = str_to_cstr(str_from_cstr(settings->name));
-    target->idle = calloc(settings->in_flight_max, sizeof *target->idle);
-    target->ca_pem = settings->ca_pem == NULL ? NULL : str_to_cstr(str_from_cstr(settings->ca_pem));
-    bool is_made = target->url != NULL && target->name != NULL && target->idle != NULL &&
-                   (settings->ca_pem == NULL || target->ca_pem != NULL) &&
-                   append_line(&target->fields, "Content-Type: application/json") &&
-                   append_line(&target->fields, "Expect:") && /* never: it costs a round trip */
-                   append_fields(&target->fields, settings->fields, settings->field_count);
-    CURL *easy =
-        is_made ? new_easy(target) : NULL; /* so that bad settings show here, not at the first post */
-    if (easy == NULL) {
-        target_free(target);
-        return NULL;
-    }
-    return_easy(target, easy);
-    list_push_back(&client->targets, &target->link);
-    return target;
-}
-
-const struct http_counters *http_target_counters(const struct http_target *target)
-{
-    return &target->counters;
 }
 
 /* ---- the client ---- */
@@ -719,7 +483,7 @@ void http_client_free(struct http_client *client)
     }
     struct link *link;
     while ((link = list_pop_front(&client->targets)) != NULL) {
-        target_free(container_of(link, struct http_target, link));
+        http_target_free(container_of(link, struct http_target, link));
     }
     (void)curl_multi_cleanup(client->multi); /* closes the kept connections, by way of on_watch() */
     ev_timer_stop(client->loop, &client->timer);

@@ -23,6 +23,7 @@
 
 #include "channels/base/buf.h"
 #include "channels/base/str.h"
+#include "server/http_field.h"
 
 struct ev_loop;
 struct http_client;
@@ -53,13 +54,6 @@ struct http_answer {
 
 /* Runs exactly once for a post, on the same thread, never inside it. It may post again. */
 typedef void http_done(void *context, const struct http_answer *answer);
-
-struct http_field {
-    struct str name, value;
-};
-
-/* May a header line be built from these: a token, and a value without control characters? */
-bool http_field_is_safe(const struct http_field *field);
 
 struct http_target_settings {
     const char *name; /* what the log calls it; never the URL, which may hold a password. Copied */
