@@ -93,13 +93,13 @@ enum config_origin {
 /* One proxy object: an entry of `proxies`, or what config_proxy() makes of the options of an event. */
 struct proxy_options {
     CONFIG_NAME_OPTION(CONFIG_FIELD)
-    CONFIG_PROXY_OPTIONS(CONFIG_FIELD, , )
+    CONFIG_PROXY_OPTIONS(CONFIG_FIELD, proxy_, "")
 };
 
 /* An entry of rpc.namespaces. */
 struct rpc_options {
     CONFIG_NAME_OPTION(CONFIG_FIELD)
-    CONFIG_RPC_OPTIONS(CONFIG_FIELD, , )
+    CONFIG_RPC_OPTIONS(CONFIG_FIELD, rpc_, "")
 };
 #undef CONFIG_FIELD
 

@@ -5,10 +5,10 @@
 #define ROW(field, key, type, value, min, max, meaning) \
     {key, value, meaning, VALUE_##type, offsetof(ROW_STRUCT, field), min, max},
 #define ROW_STRUCT struct proxy_options
-static const struct option_row proxy_rows[] = {CONFIG_NAME_OPTION(ROW) CONFIG_PROXY_OPTIONS(ROW, , )};
+static const struct option_row proxy_rows[] = {CONFIG_NAME_OPTION(ROW) CONFIG_PROXY_OPTIONS(ROW, proxy_, "")};
 #undef ROW_STRUCT
 #define ROW_STRUCT struct rpc_options
-static const struct option_row rpc_rows[] = {CONFIG_NAME_OPTION(ROW) CONFIG_RPC_OPTIONS(ROW, , )};
+static const struct option_row rpc_rows[] = {CONFIG_NAME_OPTION(ROW) CONFIG_RPC_OPTIONS(ROW, rpc_, "")};
 #undef ROW_STRUCT
 #undef ROW
 

@@ -57,7 +57,7 @@
     X(field##_user_id_claim,                       path ".user_id_claim",                       text,      "",    0, 0, "claim that holds the user; empty = sub")
 
 /* One object that says how a backend is asked (SERVER_API section 6.11): as it stands in client.proxy, channel.proxy and
- * rpc.proxy, and without `field` and `path` as an entry of `proxies`. */
+ * rpc.proxy, and with an empty `path` as an entry of `proxies`. */
 #define CONFIG_PROXY_OPTIONS(X, field, path)                                                                           \
     X(field##endpoint,                  path "endpoint",                  text,    "",       0, 0,     "URL that is asked, http or https") \
     X(field##timeout_ms,                path "timeout",                   ms,      "1s",     10, 5 * CONFIG_MINUTE, "longest a request may take, waiting for a free place included") \

@@ -1,18 +1,21 @@
 /* config_proxy.c - the proxy objects of the configuration: which there are, and whether they can work. */
 #include "server/config_internal.h"
 #include "server/http_client.h"
+#include "server/http_field.h"
 
 #include <ctype.h>
 
 /* The proxy_options of an event from its rows; `field` is the prefix of their names. */
-#define PROXY_OF(config, field, path)                                                                       \
-    {                                                                                                       \
-        .name = (path), .endpoint = (config)->field##endpoint, .timeout_ms = (config)->field##timeout_ms,   \
-        .http_headers = (config)->field##http_headers,                                                      \
-        .emulated_headers = (config)->field##emulated_headers,                                              \
-        .include_connection_meta = (config)->field##include_connection_meta,                                \
-        .tls_server_ca = (config)->field##tls_server_ca, .static_headers = (config)->field##static_headers, \
-        .transforms = (config)->field##transforms,                                                          \
+#define PROXY_OF(config, field, path)                                              \
+    {                                                                              \
+        .name = (path), .proxy_endpoint = (config)->field##endpoint,               \
+        .proxy_timeout_ms = (config)->field##timeout_ms,                           \
+        .proxy_http_headers = (config)->field##http_headers,                       \
+        .proxy_emulated_headers = (config)->field##emulated_headers,               \
+        .proxy_include_connection_meta = (config)->field##include_connection_meta, \
+        .proxy_tls_server_ca = (config)->field##tls_server_ca,                     \
+        .proxy_static_headers = (config)->field##static_headers,                   \
+        .proxy_transforms = (config)->field##transforms,                           \
     }
 
 struct proxy_options config_proxy(const struct config *config, enum proxy_event event)
@@ -84,18 +87,18 @@ static void check_header_list(struct proxy_checker *checker, const char *place, 
 /* Only https, or http: the answer decides who gets in, so it should not come from anywhere else. */
 static void check_proxy(struct proxy_checker *checker, const struct proxy_options *proxy, bool is_used)
 {
-    if (proxy->endpoint[0] == '\0') {
+    if (proxy->proxy_endpoint[0] == '\0') {
         if (is_used) {
             ERROR(checker, "'%s.endpoint' is needed: http or https URL", proxy->name);
         }
         return;
     }
-    if (!http_url_is_valid(proxy->endpoint)) {
+    if (!http_url_is_valid(proxy->proxy_endpoint)) {
         ERROR(checker, "'%s.endpoint' must be an http or https URL without user and password", proxy->name);
     }
-    check_header_list(checker, proxy->name, "http_headers", &proxy->http_headers);
-    check_header_list(checker, proxy->name, "emulated_headers", &proxy->emulated_headers);
-    check_header_list(checker, proxy->name, "http.static_headers", &proxy->static_headers);
+    check_header_list(checker, proxy->name, "http_headers", &proxy->proxy_http_headers);
+    check_header_list(checker, proxy->name, "emulated_headers", &proxy->proxy_emulated_headers);
+    check_header_list(checker, proxy->name, "http.static_headers", &proxy->proxy_static_headers);
 }
 
 static void check_names(struct proxy_checker *checker)
@@ -137,7 +140,7 @@ static void check_use(struct proxy_checker *checker, const char *place, const ch
     }
     if (strcmp(name, "default") == 0 || name[0] == '\0') {
         struct proxy_options proxy = config_proxy(checker->config, event);
-        if (proxy.endpoint[0] == '\0') {
+        if (proxy.proxy_endpoint[0] == '\0') {
             ERROR(checker, "%s: %s needs %s.endpoint", place, option, proxy.name);
         }
     } else if (config_find_proxy(checker->config, name) == NULL) {
@@ -181,8 +184,8 @@ void config_check_proxies(const struct config *config, struct config_report *rep
     check_use(&checker, "rpc.without_namespace", "proxy_enabled", config->rpc_without_namespace_proxy_enabled,
               config->rpc_without_namespace_proxy_name, PROXY_RPC);
     for (size_t i = 0; i < config->rpc_namespace_count; i++) {
-        check_use(&checker, "rpc.namespaces", "proxy_enabled", config->rpc_namespaces[i].proxy_enabled,
-                  config->rpc_namespaces[i].proxy_name, PROXY_RPC);
+        check_use(&checker, "rpc.namespaces", "proxy_enabled", config->rpc_namespaces[i].rpc_proxy_enabled,
+                  config->rpc_namespaces[i].rpc_proxy_name, PROXY_RPC);
     }
     if (config->client_proxy_refresh_enabled && !config->client_proxy_connect_enabled) {
         config_note(report, CONFIG_NOTE_WARNING,

@@ -86,14 +86,15 @@ static bool is_wanted(const struct proxies *proxies, struct str name, bool is_em
 {
     for (int event = 0; event < PROXY_EVENT_COUNT; event++) {
         const struct proxy *proxy = proxies->events[event];
-        if (proxy != NULL &&
-            list_has(is_emulated ? &proxy->options.emulated_headers : &proxy->options.http_headers, name)) {
+        if (proxy != NULL && list_has(is_emulated ? &proxy->options.proxy_emulated_headers
+                                                  : &proxy->options.proxy_http_headers,
+                                      name)) {
             return true;
         }
     }
     for (size_t i = 0; i < proxies->config->proxy_count; i++) {
         const struct proxy_options *options = &proxies->config->proxies[i];
-        if (list_has(is_emulated ? &options->emulated_headers : &options->http_headers, name)) {
+        if (list_has(is_emulated ? &options->proxy_emulated_headers : &options->proxy_http_headers, name)) {
             return true;
         }
     }
@@ -170,14 +171,14 @@ static size_t collect_fields(const struct proxy_options *options, const struct p
     }
     struct str rest = buf_str(&headers->sent);
     while (count < FIELDS_MAX && next_line(&rest, &field)) {
-        if (list_has(&options->http_headers, field.name)) {
+        if (list_has(&options->proxy_http_headers, field.name)) {
             fields[count++] = field;
         }
     }
     size_t sent_count = count;
     rest = buf_str(&headers->emulated);
     while (count < FIELDS_MAX && next_line(&rest, &field)) {
-        if (list_has(&options->emulated_headers, field.name) &&
+        if (list_has(&options->proxy_emulated_headers, field.name) &&
             !fields_have(fields, sent_count, field.name)) {
             fields[count++] = field;
         }
@@ -226,7 +227,7 @@ static void on_answer(void *context, const struct http_answer *answer)
             reply.verdict = PROXY_FAILURE;
         }
     } else if (answer->outcome == HTTP_OUTCOME_ANSWER) {
-        proxy_reply_from_status(&question->proxy->options.transforms, answer->status, &reply);
+        proxy_reply_from_status(&question->proxy->options.proxy_transforms, answer->status, &reply);
     }
     if (reply.verdict == PROXY_FAILURE) {
         log_failure(question, answer);
@@ -259,7 +260,7 @@ bool proxy_ask(struct proxy *proxy, enum proxy_event event, const struct proxy_r
 
 bool proxy_wants_meta(const struct proxy *proxy)
 {
-    return proxy->options.include_connection_meta;
+    return proxy->options.proxy_include_connection_meta;
 }
 
 /* ---- which ---- */
@@ -268,23 +269,23 @@ static struct proxy *proxy_new(const struct proxy_options *options, struct http_
                                unsigned worker_count)
 {
     struct http_target_settings settings =
-        http_target_defaults(options->name, options->endpoint, (uint32_t)options->timeout_ms);
+        http_target_defaults(options->name, options->proxy_endpoint, (uint32_t)options->proxy_timeout_ms);
     settings.in_flight_max /= worker_count;
     settings.in_flight_max = settings.in_flight_max < IN_FLIGHT_MIN ? IN_FLIGHT_MIN : settings.in_flight_max;
     settings.waiting_max /= worker_count;
-    struct http_field *fields = calloc(options->static_headers.count + 1, sizeof *fields);
+    struct http_field *fields = calloc(options->proxy_static_headers.count + 1, sizeof *fields);
     struct proxy *proxy = calloc(1, sizeof *proxy);
     char *pem = NULL;
     bool is_good = fields != NULL && proxy != NULL &&
-                   (options->tls_server_ca[0] == '\0' ||
-                    pem_load(options->tls_server_ca, "http.tls.server_ca_pem of a proxy", &pem));
-    for (size_t i = 0; is_good && i < options->static_headers.count; i++) {
-        struct str line = options->static_headers.at[i];
+                   (options->proxy_tls_server_ca[0] == '\0' ||
+                    pem_load(options->proxy_tls_server_ca, "http.tls.server_ca_pem of a proxy", &pem));
+    for (size_t i = 0; is_good && i < options->proxy_static_headers.count; i++) {
+        struct str line = options->proxy_static_headers.at[i];
         fields[i].name = str_next(&line, ':');
         fields[i].value = str_trim(line);
     }
     settings.fields = fields;
-    settings.field_count = options->static_headers.count;
+    settings.field_count = options->proxy_static_headers.count;
     settings.ca_pem = pem;
     if (is_good) {
         proxy->options = *options;
@@ -332,7 +333,7 @@ struct proxies *proxies_new(const struct config *config, struct http_client *cli
     bool is_good = proxies->named != NULL;
     for (int event = 0; is_good && event < PROXY_EVENT_COUNT; event++) {
         struct proxy_options options = config_proxy(config, (enum proxy_event)event);
-        if (options.endpoint[0] != '\0' && is_enabled(config, (enum proxy_event)event)) {
+        if (options.proxy_endpoint[0] != '\0' && is_enabled(config, (enum proxy_event)event)) {
             proxies->events[event] = proxy_new(&options, client, worker_count);
             is_good = proxies->events[event] != NULL;
         }
@@ -398,8 +399,8 @@ enum status proxies_find_rpc(const struct proxies *proxies, struct str method, s
         if (options == NULL) {
             return STATUS_METHOD_NOT_FOUND;
         }
-        name = options->proxy_name;
-        is_proxied = options->proxy_enabled;
+        name = options->rpc_proxy_name;
+        is_proxied = options->rpc_proxy_enabled;
     }
     struct proxy *proxy = is_proxied ? proxies_find(proxies, PROXY_RPC, name) : NULL;
     if (proxy == NULL) {

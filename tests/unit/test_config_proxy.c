@@ -81,21 +81,21 @@ static void a_proxy_object_is_read_with_all_its_options(void **state)
         "  {\"status_code\": 403, \"to_disconnect\": {\"code\": 4503, \"reason\": \"go\"}}]}}}}}");
     struct proxy_options proxy = config_proxy(it.config, PROXY_CONNECT);
     assert_string_equal(proxy.name, "client.proxy.connect");
-    assert_string_equal(proxy.endpoint, "https://backend:3000/connect");
-    assert_int_equal(proxy.timeout_ms, 250);
-    assert_int_equal(proxy.http_headers.count, 2);
-    assert_true(str_is(proxy.http_headers.at[1], "X-Real-Ip"));
-    assert_true(str_is(proxy.emulated_headers.at[0], "Authorization"));
-    assert_true(proxy.include_connection_meta);
-    assert_int_equal(proxy.static_headers.count, 1);
-    assert_true(str_is(proxy.static_headers.at[0], "X-Key: secret, word"));
-    assert_int_equal(proxy.transforms.count, 2);
-    assert_int_equal(proxy.transforms.at[0].status, 404);
-    assert_false(proxy.transforms.at[0].is_disconnect);
-    assert_true(proxy.transforms.at[0].is_temporary);
-    assert_string_equal(proxy.transforms.at[0].text, "gone");
-    assert_true(proxy.transforms.at[1].is_disconnect);
-    assert_int_equal(proxy.transforms.at[1].code, 4503);
+    assert_string_equal(proxy.proxy_endpoint, "https://backend:3000/connect");
+    assert_int_equal(proxy.proxy_timeout_ms, 250);
+    assert_int_equal(proxy.proxy_http_headers.count, 2);
+    assert_true(str_is(proxy.proxy_http_headers.at[1], "X-Real-Ip"));
+    assert_true(str_is(proxy.proxy_emulated_headers.at[0], "Authorization"));
+    assert_true(proxy.proxy_include_connection_meta);
+    assert_int_equal(proxy.proxy_static_headers.count, 1);
+    assert_true(str_is(proxy.proxy_static_headers.at[0], "X-Key: secret, word"));
+    assert_int_equal(proxy.proxy_transforms.count, 2);
+    assert_int_equal(proxy.proxy_transforms.at[0].status, 404);
+    assert_false(proxy.proxy_transforms.at[0].is_disconnect);
+    assert_true(proxy.proxy_transforms.at[0].is_temporary);
+    assert_string_equal(proxy.proxy_transforms.at[0].text, "gone");
+    assert_true(proxy.proxy_transforms.at[1].is_disconnect);
+    assert_int_equal(proxy.proxy_transforms.at[1].code, 4503);
     unload(&it);
 }
 
@@ -117,8 +117,8 @@ static void every_event_has_an_object_of_its_own(void **state)
         assert_non_null(it.config);
         for (int event = 0; event < PROXY_EVENT_COUNT; event++) {
             struct proxy_options proxy = config_proxy(it.config, (enum proxy_event)event);
-            assert_string_equal(proxy.endpoint, event == (int)cases[i].event ? "http://b/" : "");
-            assert_int_equal(proxy.timeout_ms, 1000);
+            assert_string_equal(proxy.proxy_endpoint, event == (int)cases[i].event ? "http://b/" : "");
+            assert_int_equal(proxy.proxy_timeout_ms, 1000);
         }
         unload(&it);
     }
@@ -134,13 +134,13 @@ static void named_proxies_are_found_by_name(void **state)
         " \"rpc\": {\"namespaces\": [{\"name\": \"math\", \"proxy_enabled\": true, \"proxy_name\": \"b\"}]},"
         " \"channel\": {\"namespaces\": [{\"name\": \"chat\", \"subscribe_proxy_enabled\": true,"
         "  \"subscribe_proxy_name\": \"a\"}]}}");
-    assert_string_equal(config_find_proxy(it.config, "a")->endpoint, "http://a/");
-    assert_int_equal(config_find_proxy(it.config, "a")->timeout_ms, 1000);
-    assert_int_equal(config_find_proxy(it.config, "b")->timeout_ms, 3000);
-    assert_int_equal(config_find_proxy(it.config, "b")->static_headers.count, 1);
+    assert_string_equal(config_find_proxy(it.config, "a")->proxy_endpoint, "http://a/");
+    assert_int_equal(config_find_proxy(it.config, "a")->proxy_timeout_ms, 1000);
+    assert_int_equal(config_find_proxy(it.config, "b")->proxy_timeout_ms, 3000);
+    assert_int_equal(config_find_proxy(it.config, "b")->proxy_static_headers.count, 1);
     assert_null(config_find_proxy(it.config, "c"));
     assert_int_equal(it.config->rpc_namespace_count, 1);
-    assert_string_equal(it.config->rpc_namespaces[0].proxy_name, "b");
+    assert_string_equal(it.config->rpc_namespaces[0].rpc_proxy_name, "b");
     assert_string_equal(it.config->channels.namespaces[0].subscribe_proxy_name, "a");
     assert_string_equal(it.config->channels.namespaces[0].publish_proxy_name, "default");
     unload(&it);
@@ -271,10 +271,10 @@ static void environment_and_flags_give_objects_as_json(void **state)
         .environment = (char *const *)(uintptr_t)environment, .flags = &flag, .flag_count = 1});
     assert_non_null(it.config);
     assert_non_null(config_find_proxy(it.config, "a"));
-    assert_string_equal(it.config->rpc_namespaces[0].proxy_name, "a");
+    assert_string_equal(it.config->rpc_namespaces[0].rpc_proxy_name, "a");
     assert_true(str_is(it.config->rpc_proxy_static_headers.at[0], "X-A: b"));
     assert_int_equal(it.config->rpc_proxy_http_headers.count, 2);
-    assert_string_equal(config_proxy(it.config, PROXY_CONNECT).transforms.at[0].text, "");
+    assert_string_equal(config_proxy(it.config, PROXY_CONNECT).proxy_transforms.at[0].text, "");
     unload(&it);
     const char *const broken[] = {"STARLING_PROXIES=a b", NULL};
     it = load_source(&(struct config_source){.environment = (char *const *)(uintptr_t)broken});
