@@ -463,9 +463,14 @@ static void on_subscribe_reply(struct session *session, struct str text, const s
     }
     subscription_claims_release(&claims);
     buf_release(&texts);
-    if (!is_begun) {
-        session_go_on(session);
+    if (is_begun) {
+        return;
     }
+    if (session->has_channel_place) { /* taken for this subscription (session_limits.c) */
+        session->has_channel_place = false;
+        session_give_back_channel(session);
+    }
+    session_go_on(session);
 }
 
 void session_on_subscribe(struct session *session, const struct command *command)
