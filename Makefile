@@ -114,14 +114,14 @@ web-browser: $(ROOT)/starling ## the pages in Chromium, against the built server
 	cd tests/browser && npm ci --no-audit --no-fund --loglevel=error && npm test -s
 # ---- end of web ----
 
-# ---- bench: load and floor stand apart: libc and the helpers in channels/base, nothing of the server ----
+# ---- bench: load and floor stand apart: libc, OpenSSL and the helpers in channels/base, nothing of the server ----
 BENCH_OBJ := $(patsubst %.c,$(OUT)/%.o,$(filter-out %/load.c %/floor.c %/path.c,$(wildcard tests/bench/*.c)) \
                $(wildcard channels/base/*.c))
 
 $(OUT)/bench/%: $(OUT)/tests/bench/%.o $(BENCH_OBJ)
 	@mkdir -p $(@D)
 	$(SAY) "  link  $@"
-	$(Q)$(LINK) -o $@ $^ -lm
+	$(Q)$(LINK) -o $@ $^ -lssl -lcrypto -lm
 
 # The server with another front: what it defines of server/lws.h, the archive's lws.o is not asked for.
 $(OUT)/bench/path: $(OUT)/tests/bench/path.o $(OUT)/tests/bench/wire.o $(OUT)/tests/support/fail_alloc.o \

@@ -32,6 +32,8 @@ struct options {
     uint64_t messages;    /* fan-out: publications in the window instead of its length; churn: cycles */
     double stalled_percent;
     size_t payload_bytes;
+    bool is_secure;        /* TLS */
+    bool is_latest_only;   /* fan-out: a stalled reader may miss all but the last publication */
     bool has_own_channels; /* idle: one channel for each connection instead of one for all */
     bool counts_calls, wants_strace;
     bool prints_json;

@@ -36,6 +36,7 @@ enum client_state {
 };
 
 struct pool;
+struct ssl_st;
 
 struct client {
     struct pool *pool;
@@ -46,8 +47,9 @@ struct client {
     uint32_t index;
     uint32_t last_id; /* of the commands sent */
     int fd;
-    uint16_t close_code; /* the server's, 0 when it sent none */
-    bool is_muted;       /* does not read, see client_mute() */
+    struct ssl_st *secure; /* NULL without TLS */
+    uint16_t close_code;   /* the server's, 0 when it sent none */
+    bool is_muted;         /* does not read, see client_mute() */
     bool wants_write, is_dirty;
     struct buf in, out;
     struct client *next_dirty;

@@ -21,6 +21,9 @@ void scenario_request(const struct options *options, struct report *report);
 /* Connections that do nothing: memory, and processor time over a window of pings. */
 void scenario_idle(const struct options *options, struct report *report);
 
+/* Memory before a peak of connections, at it, and ten seconds after. */
+void scenario_peak(const struct options *options, struct report *report);
+
 /* The price of one more connection. */
 void scenario_connect(const struct options *options, struct report *report);
 

@@ -4,6 +4,7 @@
 #include "channels/base/must.h"
 #include "tests/bench/payload.h"
 #include "tests/bench/process.h"
+#include "tests/bench/secure.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +24,7 @@ struct fanout {
     struct buf payload;
     struct sequence *sequences; /* one for each subscriber */
     struct tally tally;
+    struct tally skipping; /* of stalled readers that get only the latest */
     struct latency latency;
     uint32_t subscribers, reading; /* reading: all but the stalled ones */
     uint32_t published;
@@ -58,7 +60,9 @@ static void on_push(struct client *client, struct str data)
         fanout->tally.corrupt++;
         return;
     }
-    bool is_fresh = sequence_take(&fanout->sequences[client->index], &fanout->tally, got.number);
+    bool skips = fanout->options->is_latest_only && is_stalled(fanout, client->index);
+    bool is_fresh = sequence_take(&fanout->sequences[client->index],
+                                  skips ? &fanout->skipping : &fanout->tally, got.number);
     if (!is_fresh || is_stalled(fanout, client->index)) {
         return;
     }
@@ -211,6 +215,8 @@ static void finish(struct fanout *fanout)
         uint32_t published = was_cut ? fanout->sequences[i].next : fanout->published;
         sequence_end(&fanout->sequences[i], &fanout->tally, published);
     }
+    fanout->tally.extra += fanout->skipping.extra;
+    fanout->tally.out_of_order += fanout->skipping.out_of_order;
 }
 
 static void report_stalled(const struct fanout *fanout, const struct process_memory *before,
@@ -220,6 +226,7 @@ static void report_stalled(const struct fanout *fanout, const struct process_mem
     report_add(report, "stalled", stalled);
     report_add(report, "stalled_closed", (double)fanout->stalled_closed);
     report_add(report, "stalled_close_code", (double)fanout->stalled_close_code);
+    report_add(report, "stalled_skipped", (double)fanout->skipping.lost);
     report_add(report, "memory_before_mib", (double)before->rss_bytes / 1048576);
     report_add(report, "memory_max_mib", (double)fanout->memory_max_bytes / 1048576);
 }
@@ -248,7 +255,7 @@ void scenario_fanout(const struct options *options, struct report *report)
         (void)process_memory(options->server_pid, &memory);
         mute_stalled(fanout, options->stalled_percent > 0);
         uint64_t delivered = fanout->delivered, bytes = fanout->pool.bytes_received,
-                 published = fanout->published;
+                 published = fanout->published, records = secure_records();
         fanout->is_measuring = true;
         window_open(&window, options);
         run(fanout, options->seconds, options->messages);
@@ -256,6 +263,7 @@ void scenario_fanout(const struct options *options, struct report *report)
         fanout->is_measuring = false;
         delivered = fanout->delivered - delivered;
         bytes = fanout->pool.bytes_received - bytes;
+        records = secure_records() - records;
         if (options->stalled_percent > 0) {
             resume(fanout);
         }
@@ -263,6 +271,10 @@ void scenario_fanout(const struct options *options, struct report *report)
         window_report(&window, report, (double)delivered);
         report_add(report, "published", (double)(fanout->published - published));
         report_add(report, "bytes_per_delivery", delivered == 0 ? 0 : (double)bytes / (double)delivered);
+        if (options->is_secure) {
+            report_add(report, "records_per_delivery",
+                       delivered == 0 ? 0 : (double)records / (double)delivered);
+        }
         report_latency(report, &fanout->latency);
         if (options->stalled_percent > 0) {
             report_stalled(fanout, &memory, report);

@@ -39,6 +39,8 @@ void scenario_idle(const struct options *options, struct report *report)
     report_add(report, "connect_cpu_us", (double)cpu_ns / 1e3 / connections);
     report_add(report, "seconds", window.seconds);
     report_add(report, "idle_cpu_percent", (double)window.server_cpu_ns / window.seconds / 1e7);
+    report_add(report, "idle_cpu_us_per_s",
+               (double)window.server_cpu_ns / 1e3 / window.seconds / (connections > 0 ? connections : 1));
     report_add(report, "pings", (double)pings);
     report_add(report, "ping_cpu_us", pings == 0 ? 0 : (double)window.server_cpu_ns / 1e3 / (double)pings);
     if (window.is_counting) {

@@ -41,7 +41,7 @@ free_port() {
 launch() {
     local log="$work/server.log"
     ulimit -n "$(ulimit -Hn)"
-    on_server_core "$@" >"$log" 2>&1 &
+    "${launch_on:-on_server_core}" "$@" >"$log" 2>&1 &
     pid=$!
     server_pids+=("$pid")
     for _ in $(seq 200); do
@@ -60,11 +60,26 @@ start_server() {
     launch "${@//\{port\}/$port}"
 }
 
+# With more workers than one the server may use every core, and shares them with the generator.
+on_all_cores() { exec "$@"; }
+
+# A certificate of our own, once a run.
+make_certificate() {
+    [ -f "$work/cert.pem" ] || openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 \
+        -subj /CN=localhost -keyout "$work/key.pem" -out "$work/cert.pem" 2>/dev/null
+}
+
+# write_starling_config PORT [WORKERS [TLS]]
 # Generous limits: the load generator does at once what no client may. "bench" keeps no history, "hist" does.
 write_starling_config() {
+    local tls=""
+    if [ -n "${3:-}" ]; then
+        make_certificate || return 1
+        tls=", \"tls\": {\"enabled\": true, \"cert_pem\": \"$work/cert.pem\", \"key_pem\": \"$work/key.pem\"}"
+    fi
     cat >"$work/starling.json" <<JSON
 {
-  "http_server": {"address": "127.0.0.1", "port": $1, "workers": 1},
+  "http_server": {"address": "127.0.0.1", "port": $1, "workers": ${2:-1}$tls},
   "log": {"level": "error"},
   "client": {
     "insecure": true, "allowed_origins": ["*"],
@@ -80,6 +95,9 @@ write_starling_config() {
   "channel": {
     "namespaces": [
       {"name": "bench", "presence": false},
+      {"name": "wait10", "write_delay": "10ms"},
+      {"name": "wait50", "write_delay": "50ms"},
+      {"name": "latest", "overflow": "latest_only"},
       {"name": "hist", "history_size": 100, "history_ttl": "60s"}
     ]
   }
@@ -87,11 +105,25 @@ write_starling_config() {
 JSON
 }
 
-# start_starling BINARY. Sets $port and $pid.
+# start_starling BINARY [WORKERS [TLS]]. Sets $port and $pid.
 start_starling() {
     port=$(free_port) || return 1
-    write_starling_config "$port"
+    write_starling_config "$port" "${2:-1}" "${3:-}" || return 1
     launch "$1" --config "$work/starling.json"
+}
+
+# nginx answering every request alike: what HTTP on one core can do at most. One process. Sets $port and $pid.
+start_nginx() {
+    port=$(free_port) || return 1
+    cat >"$work/nginx.conf" <<CONF
+daemon off; master_process off; worker_processes 1; pid $work/nginx.pid; error_log $work/nginx.log crit;
+events { worker_connections 4096; }
+http {
+    access_log off; keepalive_requests 100000000; client_body_temp_path $work/nginx-body;
+    server { listen 127.0.0.1:$port; location / { default_type application/json; return 200 '{"result":{}}'; } }
+}
+CONF
+    launch nginx -p "$work" -c "$work/nginx.conf"
 }
 
 # figure NAME LINE: a number out of a line of JSON as load prints it.
