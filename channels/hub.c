@@ -32,6 +32,7 @@ struct hub {
     struct mail_queue own;
     struct mail *taken; /* from the mailbox, not run yet, oldest first */
     bool is_turn_of_own;
+    uint64_t to_wake; /* a bit for each worker whose empty mailbox this one has put something into */
     /* Mails of deliveries that have run here, to send the next ones in: a worker that receives as much as it
      * sends allocates none. */
     struct delivery *spare;
@@ -87,20 +88,15 @@ static struct mail *pop(struct hub *hub)
     return mail;
 }
 
-static void wake_if(bool was_empty, struct hub *to)
-{
-    if (was_empty) {
-        to->options.wake(to->options.owner);
-    }
-}
-
 bool hub_post_from_main(struct hub *to, struct mail *mail)
 {
     bool was_empty;
     if (!mailbox_post(&to->mailbox, mail, &was_empty)) {
         return false;
     }
-    wake_if(was_empty, to);
+    if (was_empty) {
+        to->options.wake(to->options.owner);
+    }
     return true;
 }
 
@@ -110,10 +106,28 @@ static struct hub *hub_of(struct hub *hub, unsigned worker)
     return hub->options.hubs[worker];
 }
 
+static void wake_later(struct hub *hub, unsigned to, bool was_empty)
+{
+    hub->to_wake |= was_empty ? UINT64_C(1) << to : 0;
+}
+
+void hub_wake_others(struct hub *hub)
+{
+    for (; hub->to_wake != 0; hub->to_wake &= hub->to_wake - 1) {
+        struct hub *to = hub_of(hub, (unsigned)__builtin_ctzll(hub->to_wake));
+        to->options.wake(to->options.owner);
+    }
+}
+
 bool hub_post(struct hub *hub, unsigned to, struct mail *mail)
 {
+    bool was_empty;
     if (to != hub->options.index) {
-        return hub_post_from_main(hub_of(hub, to), mail);
+        if (!mailbox_post(&hub_of(hub, to)->mailbox, mail, &was_empty)) {
+            return false;
+        }
+        wake_later(hub, to, was_empty);
+        return true;
     }
     if (hub->own.count >= hub->options.mails_max) {
         return false;
@@ -129,9 +143,8 @@ void hub_post_answer(struct hub *hub, unsigned to, struct mail *mail)
         return;
     }
     bool was_empty;
-    struct hub *receiver = hub_of(hub, to);
-    mailbox_post_answer(&receiver->mailbox, mail, &was_empty);
-    wake_if(was_empty, receiver);
+    mailbox_post_answer(&hub_of(hub, to)->mailbox, mail, &was_empty);
+    wake_later(hub, to, was_empty);
 }
 
 bool hub_turn(struct hub *hub, size_t mails_budget)
@@ -139,10 +152,12 @@ bool hub_turn(struct hub *hub, size_t mails_budget)
     for (size_t i = 0; i < mails_budget; i++) {
         struct mail *mail = pop(hub);
         if (mail == NULL) {
+            hub_wake_others(hub);
             return false;
         }
         mail->run(hub, mail);
     }
+    hub_wake_others(hub);
     if (hub->taken == NULL) {
         hub->taken = mailbox_take(&hub->mailbox);
     }

@@ -146,9 +146,14 @@ void hub_post_answer(struct hub *hub, unsigned to, struct mail *mail);
 /* The same from the main thread, to `to` directly. */
 bool hub_post_from_main(struct hub *to, struct mail *mail);
 
-/* Runs everything that waits: own queue and mailbox, until both are empty or `mails_budget` mails were run.
- * true: there is more, come back without sleeping. */
+/* Runs everything that waits: own queue and mailbox, until both are empty or `mails_budget` mails were run;
+ * then wakes the workers that were sent something. true: there is more, come back without sleeping. */
 bool hub_turn(struct hub *hub, size_t mails_budget);
+
+/* What hub_post() and hub_post_answer() have left for others is looked at from here on: they are woken once
+ * for all that a turn has sent them, so that they have all of it before them and write it in one go. Before
+ * the loop sleeps, if anything may have been posted since hub_turn(). */
+void hub_wake_others(struct hub *hub);
 
 /* Once a second: expiry in the broker. */
 void hub_tick(struct hub *hub, uint64_t now_ms);

@@ -103,6 +103,7 @@ static void run_turn(struct worker *worker)
         session_free_ended(worker);
         /* Those that closed left their channels: what that asked for runs now, not in the next turn. */
     } while (has_closed && !has_more);
+    hub_wake_others(worker->hub);
     if (has_more) {
         worker_wake(worker);
     }

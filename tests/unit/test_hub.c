@@ -1109,6 +1109,9 @@ static void the_server_may_send_mails_of_its_own(void **state)
     assert_int_equal(rig.wake_counts[0], 0);
     assert_true(hub_post(rig.hubs[0], 1, &notes[1].mail));
     assert_true(hub_post_from_main(rig.hubs[1], &notes[2].mail));
+    assert_int_equal(rig.wake_counts[1], 0); /* it is woken when this turn has sent all that it sends */
+    hub_wake_others(rig.hubs[0]);
+    hub_wake_others(rig.hubs[0]);
     assert_int_equal(rig.wake_counts[1], 1); /* one wake for a batch */
     assert_false(hub_post(rig.hubs[0], 1, &notes[3].mail));
     assert_false(hub_post_from_main(rig.hubs[1], &notes[3].mail));
