@@ -37,6 +37,7 @@ struct api_method {
     X(history)           \
     X(history_remove)    \
     X(channels)          \
+    X(connections)       \
     X(info)              \
     X(rpc)
 

@@ -8,6 +8,7 @@
 #include "server/worker.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 
 /* Reads the channel and starts an op that needs nothing else; `done` ends the call. */
 static void start_op(struct api_call *call, enum op_kind kind, void (*done)(struct op *op))
@@ -188,37 +189,74 @@ void api_history_remove(struct api_call *call)
 
 /* ---- channels ---- */
 
+struct channels_request {
+    struct api_call *call;
+    struct survey_query query;
+};
+
+static void append_channels(struct buf *out, const struct survey_channels *channels)
+{
+    buf_append_lit(out, "{\"channels\":{");
+    for (size_t i = 0; i < channels->count; i++) {
+        if (i > 0) {
+            buf_append_char(out, ',');
+        }
+        buf_append_json_string(out, channels->channels[i].name);
+        buf_append_lit(out, ":{\"num_clients\":");
+        buf_append_u64(out, channels->channels[i].client_count);
+        buf_append_char(out, '}');
+    }
+    buf_append_char(out, '}');
+}
+
 static void on_channels(void *context, enum status status, const struct survey_channels *channels)
 {
-    struct api_call *call = context;
+    struct channels_request *request = context;
+    struct api_call *call = request->call;
     struct buf *out = &call->result;
     if (status == STATUS_OK) {
-        buf_append_lit(out, "{\"channels\":{");
-        for (size_t i = 0; i < channels->count; i++) {
-            if (i > 0) {
-                buf_append_char(out, ',');
-            }
-            buf_append_json_string(out, channels->channels[i].name);
-            buf_append_lit(out, ":{\"num_clients\":");
-            buf_append_u64(out, channels->channels[i].client_count);
-            buf_append_char(out, '}');
+        append_channels(out, channels);
+        if (channels->is_cut && request->query.limit > 0) {
+            buf_append_lit(out, ",\"cursor\":");
+            buf_append_json_string(out, channels->channels[channels->count - 1].name);
         }
-        buf_append_str(out, channels->is_cut ? STR("},\"truncated\":true}") : STR("}}"));
+        buf_append_str(out, channels->is_cut ? STR(",\"truncated\":true}") : STR("}"));
     }
+    free(request);
     api_finish(call, status);
+}
+
+static enum status read_channels(struct api_call *call, struct survey_query *query)
+{
+    uint64_t limit = 0;
+    const struct api_field fields[] = {
+        {"pattern", API_TEXT, &query->pattern},
+        {"limit", API_U64, &limit},
+        {"cursor", API_TEXT, &query->after},
+    };
+    enum status status = api_read(call, call->params, fields, sizeof fields / sizeof fields[0]);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    query->limit = limit == 0 && query->after.len > 0 ? SURVEY_PAGE_MAX : (size_t)limit;
+    /* Longer than any name: what a comparison costs is bounded. */
+    bool is_short = query->pattern.len <= LIMIT_CHANNEL_BYTES && query->after.len <= LIMIT_CHANNEL_BYTES;
+    return is_short && limit <= SURVEY_PAGE_MAX ? STATUS_OK : STATUS_BAD_REQUEST;
 }
 
 void api_channels(struct api_call *call)
 {
-    struct str pattern = {0};
-    const struct api_field fields[] = {{"pattern", API_TEXT, &pattern}};
-    enum status status = api_read(call, call->params, fields, 1);
-    if (status == STATUS_OK && pattern.len > LIMIT_CHANNEL_BYTES) {
-        status = STATUS_BAD_REQUEST; /* longer than any name: what it costs is bounded */
+    struct channels_request *request = calloc(1, sizeof *request);
+    if (request == NULL) {
+        api_finish(call, STATUS_NO_MEMORY);
+        return;
     }
+    request->call = call;
+    enum status status = read_channels(call, &request->query);
     if (status == STATUS_OK) {
-        survey_channels(call->worker, pattern, on_channels, call);
+        survey_channels(call->worker, &request->query, on_channels, request);
     } else {
+        free(request);
         api_finish(call, status);
     }
 }

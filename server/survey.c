@@ -3,6 +3,7 @@
 #include "channels/base/clock.h"
 #include "channels/base/hash.h"
 #include "server/gather.h"
+#include "server/pick.h"
 #include "server/users.h"
 #include "server/worker.h"
 
@@ -92,27 +93,61 @@ enum status survey_merge(struct survey_list *const *lists, size_t list_count, st
 /* ---- channels: asking ---- */
 
 struct channels_question {
-    struct str pattern;
+    struct survey_query query;
     void (*done)(void *context, enum status status, const struct survey_channels *channels);
     void *context;
 };
 
 struct channels_walk {
+    const struct survey_query *query;
     struct survey_list *list;
-    struct str pattern;
+    struct pick pick; /* with a limit; of struct survey_channel, whose names are the hub's */
 };
 
 static bool visit_channel(void *context, struct str channel, uint32_t subscriptions)
 {
     struct channels_walk *walk = context;
-    return survey_list_add(walk->list, walk->pattern, channel, subscriptions);
+    return survey_list_add(walk->list, walk->query->pattern, channel, subscriptions);
+}
+
+static bool pick_channel(void *context, struct str channel, uint32_t subscriptions)
+{
+    struct channels_walk *walk = context;
+    const struct survey_query *query = walk->query;
+    const struct survey_channel row = {.name = channel, .client_count = subscriptions};
+    const struct survey_channel after = {.name = query->after};
+    if (compare_names(&row, &after) > 0 && (query->pattern.len == 0 || str_glob(query->pattern, channel))) {
+        pick_offer(&walk->pick, &row);
+    }
+    return true;
+}
+
+/* The first of a page, and one more, which says that the page is not the last. */
+static void visit_page(struct hub *hub, struct channels_walk *walk)
+{
+    if (!pick_init(&walk->pick, sizeof(struct survey_channel), walk->query->limit + 1, compare_names)) {
+        walk->list->rows.failed = true;
+        return;
+    }
+    hub_each_home_channel(hub, pick_channel, walk);
+    pick_sort(&walk->pick);
+    for (size_t i = 0; i < walk->pick.count; i++) {
+        const struct survey_channel *channel = pick_at(&walk->pick, i);
+        (void)survey_list_add(walk->list, STR(""), channel->name,
+                              channel->client_count); /* fails in the list */
+    }
+    pick_release(&walk->pick);
 }
 
 static void visit_channels(struct worker *there, const void *question, void *answer)
 {
     const struct channels_question *asked = question;
-    struct channels_walk walk = {.list = answer, .pattern = asked->pattern};
-    hub_each_home_channel(there->hub, visit_channel, &walk);
+    struct channels_walk walk = {.list = answer, .query = &asked->query};
+    if (asked->query.limit > 0) {
+        visit_page(there->hub, &walk);
+    } else {
+        hub_each_home_channel(there->hub, visit_channel, &walk);
+    }
 }
 
 static void on_channels(struct gather *gather, void *context)
@@ -126,6 +161,11 @@ static void on_channels(struct gather *gather, void *context)
     }
     enum status status =
         gather_missing_count(gather) > 0 ? STATUS_BUSY : survey_merge(lists, count, &channels);
+    size_t limit = question->query.limit;
+    if (limit > 0 && channels.count > limit) {
+        channels.count = limit;
+        channels.is_cut = true;
+    }
     question->done(question->context, status, status == STATUS_OK ? &channels : NULL);
     free(channels.channels);
     for (unsigned i = 0; i < count; i++) {
@@ -136,7 +176,7 @@ static void on_channels(struct gather *gather, void *context)
     free(question);
 }
 
-void survey_channels(struct worker *worker, struct str pattern,
+void survey_channels(struct worker *worker, const struct survey_query *query,
                      void (*done)(void *context, enum status status, const struct survey_channels *channels),
                      void *context)
 {
@@ -145,7 +185,7 @@ void survey_channels(struct worker *worker, struct str pattern,
         done(context, STATUS_NO_MEMORY, NULL);
         return;
     }
-    *question = (struct channels_question){.pattern = pattern, .done = done, .context = context};
+    *question = (struct channels_question){.query = *query, .done = done, .context = context};
     const struct gather_options options = {
         .visit = visit_channels,
         .done = on_channels,

@@ -15,7 +15,7 @@
 
 struct worker;
 
-enum { SURVEY_CHANNELS_MAX = 100000 };
+enum { SURVEY_CHANNELS_MAX = 100000, SURVEY_PAGE_MAX = 1000 };
 
 struct survey_channel {
     struct str name;
@@ -38,16 +38,24 @@ void survey_list_release(struct survey_list *list);
 struct survey_channels {
     struct survey_channel *channels; /* by name, in the order of bytes; owned; names lie in the lists */
     size_t count;
-    bool is_cut; /* there are more than SURVEY_CHANNELS_MAX: these are some of them */
+    bool is_cut; /* there are more: than the limit, or than SURVEY_CHANNELS_MAX, and these are some of them */
 };
 
 /* Puts lists together; absent ones are NULL. OK or NO_MEMORY. Free out->channels before the lists. */
 enum status survey_merge(struct survey_list *const *lists, size_t list_count, struct survey_channels *out);
 
-/* Asks for the channels with subscribers whose name matches. `pattern` is borrowed until `done`, which runs
- * once, in a later step (at once where there is no memory), on this thread; the channels are borrowed for the
- * call. BUSY: a worker was not reached; NO_MEMORY. Then `channels` is NULL. */
-void survey_channels(struct worker *worker, struct str pattern,
+/* Which channels. Texts are borrowed until `done`. */
+struct survey_query {
+    struct str pattern; /* str_glob; empty: all */
+    struct str after;   /* only names behind this one in the order of bytes: the last of the page before */
+    size_t limit;       /* the first so many, 1 … SURVEY_PAGE_MAX; 0: all, up to SURVEY_CHANNELS_MAX */
+};
+
+/* Asks for the channels with subscribers that `query` means. `done` runs once, in a later step (at once where
+ * there is no memory), on this thread; the channels are borrowed for the call, and is_cut says that there are
+ * more. With a limit each worker keeps only that many while it walks. BUSY: a worker was not reached;
+ * NO_MEMORY. Then `channels` is NULL. */
+void survey_channels(struct worker *worker, const struct survey_query *query,
                      void (*done)(void *context, enum status status, const struct survey_channels *channels),
                      void *context);
 
