@@ -115,6 +115,23 @@ static const struct command commands[] = {
         .example = "starling explain publish -u 42 --channel chat:lobby",
     },
     {
+        .name = "gencookie",
+        .run = cli_gencookie,
+        .arguments = "-u USER [-c FILE]",
+        .meaning = "make a login cookie as the application of client.cookie_auth would",
+        .details = "  -c, --config FILE       configuration with the keys\n"
+                   "  -u, --user USER         the user that the cookie names\n",
+        .example = "starling gencookie -u 42",
+    },
+    {
+        .name = "hashpassword",
+        .run = cli_hashpassword,
+        .arguments = "",
+        .meaning = "read a password from standard input and print its hash for admin.password_hash",
+        .details = "",
+        .example = "starling hashpassword < password.txt",
+    },
+    {
         .name = "pub",
         .run = cli_pub,
         .arguments = "CHANNEL JSON [--url URL] [--token TOKEN]",

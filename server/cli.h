@@ -45,6 +45,10 @@ int cli_genconfig(int argc, char **argv);
 int cli_configdoc(int argc, char **argv);
 int cli_version(int argc, char **argv);
 
+/* Make what client.cookie_auth reads, and what admin.password_hash is. */
+int cli_gencookie(int argc, char **argv);
+int cli_hashpassword(int argc, char **argv);
+
 /* Talk to a running server; messages of `sub` are lines of JSON, {"channel":...,"data":...}. */
 int cli_pub(int argc, char **argv);
 int cli_sub(int argc, char **argv);

@@ -224,6 +224,7 @@ static const char json_form[] = "{\n"
                                 "    \"token\": {\"hmac_secret_key\": \"%s\"}\n"
                                 "  },\n"
                                 "  \"http_api\": {\"key\": \"%s\"},\n"
+                                "  \"session\": {\"keys\": {\"1\": \"%s\"}, \"key_version\": 1},\n"
                                 "  \"channel\": {\n"
                                 "    \"namespaces\": [\n"
                                 "      {\n"
@@ -258,6 +259,16 @@ static const char yaml_form[] =
     "http_api:\n"
     "  # Your backend sends it with every call, in the header X-API-Key.\n"
     "  key: \"%s\"\n"
+    "\n"
+    "# An administrator signs in from a browser; the hash is made by: starling hashpassword\n"
+    "# admin:\n"
+    "#   enabled: true\n"
+    "#   password_hash: \"\"\n"
+    "session:\n"
+    "  # Signs session cookies. To rotate: add \"2\", set key_version to it, take \"1\" away later.\n"
+    "  keys:\n"
+    "    \"1\": \"%s\"\n"
+    "  key_version: 1\n"
     "\n"
     "channel:\n"
     "  namespaces:\n"
@@ -305,6 +316,7 @@ int cli_genconfig(int argc, char **argv)
     enum config_format format = CONFIG_JSON;
     char token_secret[SECRET_TEXT_LEN + 1];
     char api_key[SECRET_TEXT_LEN + 1];
+    char session_key[SECRET_TEXT_LEN + 1];
     struct buf text = {0};
     for (int i = 1; i < argc; i++) {
         const char *argument = argv[i];
@@ -321,10 +333,11 @@ int cli_genconfig(int argc, char **argv)
     }
     make_secret(token_secret);
     make_secret(api_key);
+    make_secret(session_key);
     if (format == CONFIG_JSON) {
-        buf_printf(&text, json_form, token_secret, api_key);
+        buf_printf(&text, json_form, token_secret, api_key, session_key);
     } else {
-        buf_printf(&text, yaml_form, token_secret, api_key);
+        buf_printf(&text, yaml_form, token_secret, api_key, session_key);
     }
     const char *problem = text.failed ? "no memory" : write_new(path, buf_str(&text));
     buf_release(&text);

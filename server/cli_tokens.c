@@ -96,8 +96,7 @@ static const char *find_config_file(void)
     return NULL;
 }
 
-/* Returns the configuration owned, or NULL after saying why. Weak secrets are the server's to refuse. */
-static struct config *load_config(const char *file)
+struct config *cli_load_config(const char *file)
 {
     struct config_source source = {
         .file = file != NULL ? file : find_config_file(),
@@ -316,7 +315,7 @@ static int make_token(const struct config *config, const struct arguments *argum
 
 static int load_and_make(const struct arguments *arguments)
 {
-    struct config *config = load_config(arguments->config_file);
+    struct config *config = cli_load_config(arguments->config_file);
     if (config == NULL) {
         return EXIT_REFUSED;
     }
@@ -498,7 +497,7 @@ static int check(int argc, char **argv, bool for_subscription)
     int code = EXIT_REFUSED;
     if (!read_token(arguments.token, &token)) {
         (void)fprintf(stderr, "error: no token\n");
-    } else if ((config = load_config(arguments.config_file)) != NULL) {
+    } else if ((config = cli_load_config(arguments.config_file)) != NULL) {
         code = explain(config, for_subscription, buf_str(&token));
     }
     config_free(config);

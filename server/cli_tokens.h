@@ -19,6 +19,12 @@
 #ifndef STARLING_SERVER_CLI_TOKENS_H
 #define STARLING_SERVER_CLI_TOKENS_H
 
+struct config;
+
+/* Returns the configuration that `file` (NULL: the one found here) and the environment make, owned, or NULL
+ * after saying why. Weak secrets are the server's to refuse. */
+struct config *cli_load_config(const char *file);
+
 /* argv[0] is the command's name. All return an exit code. */
 int cli_gentoken(int argc, char **argv);
 int cli_gensubtoken(int argc, char **argv);

@@ -6,12 +6,16 @@
 #include <cmocka.h>
 
 #include "server/cli.h"
+#include "server/config.h"
+#include "server/cookie_auth.h"
+#include "server/password.h"
 #include "server/version.h"
 
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Every test runs in an empty folder of its own, with both outputs going to files. */
@@ -186,9 +190,9 @@ static void wrong_arguments_and_configurations_exit_with_2_and_do_not_serve(void
 
 static void every_command_explains_itself_with_one_example(void **state)
 {
-    static const char *const names[] = {"serve",    "genconfig",   "checkconfig", "configdoc",
-                                        "gentoken", "gensubtoken", "checktoken",  "checksubtoken",
-                                        "pub",      "sub",         "version"};
+    static const char *const names[] = {
+        "serve",         "genconfig", "checkconfig",  "configdoc", "gentoken", "gensubtoken", "checktoken",
+        "checksubtoken", "gencookie", "hashpassword", "pub",       "sub",      "version"};
     (void)state;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         STARLING(names[i], "--help");
@@ -243,6 +247,83 @@ static void genconfig_makes_new_secrets_each_time_and_never_overwrites(void **st
     assert_non_null(strstr(run.err, "cannot write 'a.json': File exists"));
     read_file("a.json", second, sizeof second);
     assert_string_equal(first, second);
+}
+
+static void hash_input(const char *input)
+{
+    write_file("in.txt", input);
+    assert_non_null(freopen("in.txt", "r", stdin));
+    STARLING("hashpassword");
+}
+
+static void hashpassword_prints_a_hash_of_the_line_it_reads(void **state)
+{
+    (void)state;
+    static const char *const inputs[] = {"correct horse\n", "correct horse", "correct horse\nmore\n"};
+    for (size_t i = 0; i < sizeof inputs / sizeof inputs[0]; i++) {
+        hash_input(inputs[i]);
+        assert_int_equal(run.code, CLI_OK);
+        assert_string_equal(run.err, "");
+        run.out[strcspn(run.out, "\n")] = '\0';
+        assert_true(password_hash_is_valid(run.out));
+        assert_true(password_matches(run.out, STR("correct horse")));
+    }
+}
+
+static void hashpassword_takes_8_to_1024_bytes_and_none_as_an_argument(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t len;
+        int code;
+    } cases[] = {{0, CLI_FAILED}, {7, CLI_FAILED}, {8, CLI_OK},
+                 {9, CLI_OK},     {1024, CLI_OK},  {1025, CLI_FAILED}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char line[1100] = {0};
+        memset(line, 'a', cases[i].len);
+        line[cases[i].len] = '\n';
+        hash_input(line);
+        assert_int_equal(run.code, cases[i].code);
+    }
+    STARLING("hashpassword", "correct horse");
+    assert_int_equal(run.code, CLI_USAGE);
+}
+
+static void gencookie_makes_what_the_server_reads(void **state)
+{
+    (void)state;
+    static const char *const froms[] = {"value", "json:id"};
+    for (size_t i = 0; i < sizeof froms / sizeof froms[0]; i++) {
+        char text[512];
+        (void)snprintf(
+            text, sizeof text,
+            "{\"client\":{\"cookie_auth\":{\"enabled\":true,\"name\":\"login\",\"user_from\":\"%s\","
+            "\"keys\":{\"3\":\"k3VrPq8sW2mXz7Lt0BnJcYd5HfGaUe1R\"},\"key_version\":3}}}",
+            froms[i]);
+        write_file("c.json", text);
+        STARLING("gencookie", "-c", "c.json", "-u", "J\xc3\xb6rg \"x\"");
+        assert_int_equal(run.code, CLI_OK);
+        struct config *config = NULL;
+        struct config_report report = {0};
+        struct config_source source = {.file = "c.json", .allows_weak_secrets = true};
+        struct buf user = {0};
+        const char *rule = "";
+        assert_int_equal(config_load(&config, &source, &report), STATUS_OK);
+        struct str cookie = str_first(str_from_cstr(run.out), strcspn(run.out, "\n"));
+        assert_true(str_is(str_next(&cookie, '='), "login"));
+        uint64_t now_s = (uint64_t)time(NULL);
+        assert_true(cookie_auth_read(config, cookie, now_s, &user, &rule));
+        assert_true(str_is(buf_str(&user), "J\xc3\xb6rg \"x\""));
+        buf_release(&user);
+        config_free(config);
+        config_report_release(&report);
+    }
+    STARLING("gencookie", "-c", "c.json");
+    assert_int_equal(run.code, CLI_USAGE);
+    write_file("empty.json", "{}");
+    STARLING("gencookie", "-c", "empty.json", "-u", "42");
+    assert_int_equal(run.code, CLI_FAILED);
+    assert_non_null(strstr(run.err, "key_version"));
 }
 
 static void checkconfig_exits_with_1_when_something_is_wrong(void **state)
@@ -306,6 +387,9 @@ int main(void)
         TEST(every_command_explains_itself_with_one_example),
         TEST(genconfig_writes_a_file_that_checkconfig_accepts_and_serve_runs),
         TEST(genconfig_makes_new_secrets_each_time_and_never_overwrites),
+        TEST(hashpassword_prints_a_hash_of_the_line_it_reads),
+        TEST(hashpassword_takes_8_to_1024_bytes_and_none_as_an_argument),
+        TEST(gencookie_makes_what_the_server_reads),
         TEST(checkconfig_exits_with_1_when_something_is_wrong),
         TEST(checkconfig_takes_unknown_keys_and_variables_for_errors_when_strict),
         TEST(print_config_prints_and_does_not_serve),
