@@ -100,6 +100,15 @@ bool hub_post_from_main(struct hub *to, struct mail *mail)
     return true;
 }
 
+void hub_answer_from_outside(struct hub *to, struct mail *mail)
+{
+    bool was_empty;
+    mailbox_post_answer(&to->mailbox, mail, &was_empty);
+    if (was_empty) {
+        to->options.wake(to->options.owner);
+    }
+}
+
 static struct hub *hub_of(struct hub *hub, unsigned worker)
 {
     must(worker < hub->options.worker_count);

@@ -145,6 +145,8 @@ bool hub_post(struct hub *hub, unsigned to, struct mail *mail);
 void hub_post_answer(struct hub *hub, unsigned to, struct mail *mail);
 /* The same from the main thread, to `to` directly. */
 bool hub_post_from_main(struct hub *to, struct mail *mail);
+/* An answer from a thread that is no worker's. */
+void hub_answer_from_outside(struct hub *to, struct mail *mail);
 
 /* Runs everything that waits: own queue and mailbox, until both are empty or `mails_budget` mails were run;
  * then wakes the workers that were sent something. true: there is more, come back without sleeping. */

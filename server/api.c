@@ -5,6 +5,7 @@
 #include "server/crypto.h"
 #include "server/exchange.h"
 #include "server/json_span.h"
+#include "server/login.h"
 #include "server/worker.h"
 
 /* ---- methods ---- */
@@ -231,9 +232,15 @@ void api_handle(struct exchange *exchange)
         str_skip(exchange->request.path, strlen(exchange->worker->config->http_api_handler_prefix));
     struct str name = str_skip(path, 1);
     const struct api_method *method = api_method_find(name);
+    const char *rule = "";
+    bool has_key = is_authorized(exchange);
+    enum login_access admin = has_key ? LOGIN_ACCESS_NONE : login_admin_access(exchange, &rule);
     if (method == NULL && name.len > 0 && !str_is(name, "batch")) {
         exchange_refuse(exchange, 404, NULL);
-    } else if (!is_authorized(exchange)) {
+    } else if (admin == LOGIN_ACCESS_FORBIDDEN) {
+        exchange->worker->metrics.api_unauthorized_total++;
+        exchange_refuse(exchange, 403, rule);
+    } else if (!has_key && admin != LOGIN_ACCESS_GRANTED) {
         exchange->worker->metrics.api_unauthorized_total++;
         exchange_header(exchange, "WWW-Authenticate", STR("apikey"));
         exchange_refuse(exchange, 401, NULL);

@@ -4,9 +4,10 @@
  *     POST <prefix>/batch      several, one answer ─┼─▶ api_batch.c runs them ─▶ api_publish.c,
  * api_channels.c, POST <prefix>            the same, by lines  ─┘                            api_users.c
  *
- * Requests, answers and errors are those of SERVER_API sections 1 to 4. Calls that concern a channel travel
- * as ops to the channel's home, those that concern a user or the node visit every worker (control.h,
- * survey.h); the exchange is answered when the last of them is back.
+ * Callers have the key, or are the administrator who signed in with a browser (login.h). Requests, answers
+ * and errors are those of SERVER_API sections 1 to 4. Calls that concern a channel travel as ops to the
+ * channel's home, those that concern a user or the node visit every worker (control.h, survey.h); the
+ * exchange is answered when the last of them is back.
  *
  * Thread: the worker's.   Memory: what a request needs lives until its answer.   Limits: below, and the
  * body's size (config limits.http_body_size).

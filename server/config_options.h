@@ -141,9 +141,7 @@
     X(session_keys,                    "session.keys",                    keys,    "",       0, 0,     "secrets of session cookies by key version") \
     X(session_key_version,             "session.key_version",             uint,    "0",      0, 4294967295, "version of the key that signs session cookies, the others are accepted and signed anew; 0 = the key of version 0") \
     X(session_max_age_ms,              "session.max_age",                 ms,      "24h",    CONFIG_MINUTE, 31 * CONFIG_DAY, "how long a session lasts") \
-    X(session_secure_cookies,          "session.secure_cookies",          boolean, "false",  0, 1,     "cookies for TLS only also where a proxy in front does the TLS") \
-    X(admin_enabled,                   "admin.enabled",                   boolean, "false",  0, 1,     "an administrator may sign in and call the server API from a browser") \
-    X(admin_external,                  "admin.external",                  boolean, "false",  0, 1,     "sign-in on the main port although there is an internal one") \
+    X(admin_enabled,                   "admin.enabled",                   boolean, "false",  0, 1,     "an administrator may sign in from a browser and call the server API, on the internal port where there is one") \
     X(admin_user,                      "admin.user",                      text,    "admin",  0, 0,     "name of the administrator") \
     X(admin_password_hash,             "admin.password_hash",             secret,  "",       0, 0,     "Argon2id hash of the password; hashpassword makes it")
 

@@ -19,6 +19,7 @@ const struct option_row channel_option_rows[CHANNEL_OPTION_COUNT] = {
 /* Paths and sections of Centrifugo that have no row here (SERVER_API section 8). Whoever adds such a feature
  * adds its rows and takes the name off this list. */
 static const char *const unsupported_paths[] = {
+    "admin.external",
     "admin.handler_prefix",
     "admin.insecure",
     "admin.password",

@@ -3,9 +3,9 @@
 #include "channels/base/clock.h"
 #include "channels/base/log.h"
 #include "channels/base/utf8.h"
-#include "server/connection.h"
 #include "server/exchange.h"
 #include "server/json_span.h"
+#include "server/login.h"
 #include "server/worker.h"
 
 enum { VALUE_DEPTH_MAX = 16, DAY_S = 24 * 3600 };
@@ -71,31 +71,19 @@ bool cookie_auth_read(const struct config *config, struct str cookie, uint64_t n
                                out_user, rule);
 }
 
-/* Has the handshake's check of the origin (handshake.c) said enough? A listed origin has its scheme. One that
- * is the server's own was compared by host and port only, since a proxy may end TLS; where this server ends
- * it, a page without TLS could be anybody's. */
-static bool origin_is_strict(const struct exchange *exchange)
-{
-    const struct config *config = exchange->worker->config;
-    bool is_tls = config->http_server_tls_enabled && !exchange->connection->is_internal;
-    struct str origin = http_header(&exchange->request, "Origin");
-    return origin.at == NULL || config->client_allowed_origins.count > 0 || !is_tls ||
-           str_starts_with(origin, STR("https://"));
-}
-
 void cookie_auth_identify(const struct exchange *exchange, struct buf *out_user)
 {
     const struct config *config = exchange->worker->config;
-    if (!config->client_cookie_auth_enabled) {
+    login_identify(exchange, out_user);
+    if (!config->client_cookie_auth_enabled || out_user->len > 0) {
         return;
     }
-    const char *rule = "the origin has not the scheme of this server";
+    const char *rule = "";
     struct str cookie = http_cookie(&exchange->request, config->client_cookie_auth_name);
     if (cookie.at == NULL) {
         return;
     }
-    if (!origin_is_strict(exchange) ||
-        !cookie_auth_read(config, cookie, clock_wall_ms() / 1000, out_user, &rule)) {
+    if (!cookie_auth_read(config, cookie, clock_wall_ms() / 1000, out_user, &rule)) {
         char address[ADDRESS_TEXT_MAX];
         log_info("cookie_refused", {"rule", log_cstr(rule)},
                  {"address", log_text(address_text(exchange->address, address))});

@@ -6,8 +6,9 @@
  *
  * The application and this server share the secret (client.cookie_auth.keys); nobody has to issue tokens. A
  * token of the connect command wins over the cookie. A cookie that is refused is as good as none, and a log
- * line names the rule. Because browsers send cookies along whichever page asks, the origin must be one that
- * is allowed, with its scheme (THREATS H06, H07).
+ * line names the rule. Browsers send cookies along whichever page asks, so that it is the handshake's check
+ * of the origin that keeps foreign pages out, and the configuration excludes allowed_origins * (THREATS H06,
+ * H07).
  *
  * Thread: any; nothing here has state.   Memory: the caller's buf.   Source: PROTOCOL section 4.1, THREATS
  * A20 to A27.
@@ -31,7 +32,8 @@ bool cookie_auth_read(const struct config *config, struct str cookie, uint64_t n
  * is, a text or an integer. As above. */
 bool cookie_auth_user_of(const char *user_from, struct str value, struct buf *out_user, const char **rule);
 
-/* Appends the user of an upgrade request, if one of its cookies names one. */
+/* Appends the user of an upgrade request, if one of its cookies names one: with --dev that of the sign-in
+ * (login.h), else that of the application. */
 void cookie_auth_identify(const struct exchange *exchange, struct buf *out_user);
 
 #endif

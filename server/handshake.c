@@ -32,22 +32,6 @@ static void refuse(struct exchange *exchange, unsigned status, const char *rule,
     exchange_refuse(exchange, status, text);
 }
 
-/* Origin "http://chat.example:8000" and Host "chat.example:8000" are the same place. A page that came by
- * plain HTTP is not that of an endpoint known to be reached by TLS; whether it is by TLS is not known behind
- * a proxy that is not trusted. */
-static bool is_same_origin(struct str origin, struct str host, bool is_https)
-{
-    struct str rest = origin;
-    if (str_starts_with(rest, STR("http://")) && !is_https) {
-        rest = str_skip(rest, 7);
-    } else if (str_starts_with(rest, STR("https://"))) {
-        rest = str_skip(rest, 8);
-    } else {
-        return false;
-    }
-    return host.len > 0 && str_equal_nocase(rest, host);
-}
-
 static bool origin_is_allowed(const struct exchange *exchange)
 {
     const struct config *config = exchange->worker->config;
@@ -56,7 +40,7 @@ static bool origin_is_allowed(const struct exchange *exchange)
         return true; /* not a browser */
     }
     if (config->client_allowed_origins.count == 0) {
-        return is_same_origin(origin, http_header(&exchange->request, "Host"), exchange->is_https);
+        return http_origin_is_own(origin, http_header(&exchange->request, "Host"), exchange->is_https);
     }
     return http_origin_is_allowed(origin, config->client_allowed_origins.at,
                                   config->client_allowed_origins.count);

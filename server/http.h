@@ -156,6 +156,10 @@ bool http_upgrade_check(const struct http_request *request, struct http_refusal 
  * caller's matter, and so is a request with two of them outside of http_upgrade_check(). */
 bool http_origin_is_allowed(struct str origin, const struct str *patterns, size_t count);
 
+/* Origin "http://chat.example:8000" and Host "chat.example:8000" are the same place. A page that came by
+ * plain HTTP is not that of an endpoint known to be reached by TLS (`is_https`); whether it is by TLS is not
+ * known behind a proxy that is not trusted. */
+bool http_origin_is_own(struct str origin, struct str host, bool is_https);
 /* Can this pattern ever allow something? For the configuration. */
 bool http_origin_pattern_is_valid(struct str pattern);
 

@@ -197,6 +197,19 @@ bool http_origin_is_allowed(struct str origin, const struct str *patterns, size_
     return false;
 }
 
+bool http_origin_is_own(struct str origin, struct str host, bool is_https)
+{
+    struct str rest = origin;
+    if (str_starts_with(rest, STR("http://")) && !is_https) {
+        rest = str_skip(rest, 7);
+    } else if (str_starts_with(rest, STR("https://"))) {
+        rest = str_skip(rest, 8);
+    } else {
+        return false;
+    }
+    return host.len > 0 && str_equal_nocase(rest, host);
+}
+
 bool http_origin_pattern_is_valid(struct str pattern)
 {
     char text[HTTP_ORIGIN_BYTES_MAX];

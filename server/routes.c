@@ -3,6 +3,7 @@
 #include "server/api.h"
 #include "server/handshake.h"
 #include "server/health.h"
+#include "server/login.h"
 #include "server/pages.h"
 #include "server/worker.h"
 
@@ -13,7 +14,7 @@ enum { ROUTES_MAX = 16 };
 struct routes {
     size_t count;
     bool has_internal_port;
-    bool has_pages;
+    bool has_pages, has_internal_pages;
     struct route at[ROUTES_MAX];
 };
 
@@ -34,6 +35,7 @@ struct routes *routes_new(const struct worker *worker)
     }
     routes->has_internal_port = config->http_server_internal_port != 0;
     routes->has_pages = config->pages_enabled;
+    routes->has_internal_pages = config->pages_enabled && config->admin_enabled;
     if (!config->websocket_disabled) {
         add(routes, config->websocket_handler_prefix,
             (struct route){.methods = ROUTE_GET, .is_upgrade = true, .handle = handshake_handle});
@@ -59,6 +61,14 @@ struct routes *routes_new(const struct worker *worker)
     }
     if (config->init_enabled) {
         add(routes, config->init_handler_prefix, (struct route){.methods = ROUTE_GET, .handle = init_handle});
+    }
+    if (config->is_dev || config->admin_enabled) {
+        /* An administrator belongs to the internal port, names of --dev to where the chat is. */
+        add(routes, config->session_handler_prefix,
+            (struct route){.methods = ROUTE_GET | ROUTE_POST,
+                           .is_prefix = true,
+                           .is_internal = !config->is_dev,
+                           .handle = login_handle});
     }
     return routes;
 }
@@ -86,6 +96,6 @@ const struct route *routes_find(const struct routes *routes, struct str path, bo
             return route;
         }
     }
-    bool is_page = routes->has_pages && !is_internal_port && pages_exist(path);
-    return is_page ? &pages : NULL;
+    bool has_pages = is_internal_port ? routes->has_internal_pages : routes->has_pages;
+    return has_pages && pages_exist(path) ? &pages : NULL;
 }

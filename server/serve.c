@@ -6,6 +6,7 @@
 #include "server/auth.h"
 #include "server/feed.h"
 #include "server/listen.h"
+#include "server/login_thread.h"
 #include "server/notify.h"
 #include "server/pem.h"
 #include "server/version.h"
@@ -101,6 +102,12 @@ static bool prepare(struct serving *serving)
           pem_load(config->http_server_tls_key_pem, "http_server.tls.key_pem", &serving->tls_key))) {
         return false;
     }
+    if (config->admin_enabled) {
+        server->logins = login_thread_start(config->admin_user, config->admin_password_hash);
+        if (server->logins == NULL) {
+            return fail("start", "cannot create a thread");
+        }
+    }
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     unsigned per_core = cores < 1 ? 1 : cores > LIMIT_WORKERS ? LIMIT_WORKERS : (unsigned)cores;
     server->worker_count = config->http_server_workers > 0 ? config->http_server_workers : per_core;
@@ -169,6 +176,7 @@ static void stop_workers(struct serving *serving)
             worker_stop(server->workers[i]);
         }
     }
+    login_thread_stop(server->logins);
     if (server->workers != NULL && server->hubs != NULL) {
         workers_release(server);
     }

@@ -28,6 +28,7 @@
 
 #include <stdatomic.h>
 
+struct login_thread;
 struct token_verifier;
 
 enum { WRITE_DELAY_MS_MAX = 100 }; /* of the namespace option write_delay */
@@ -42,8 +43,9 @@ struct server {
     char node_name[256];
     uint64_t started_monotonic_ms;
     const struct token_verifier *connection_tokens,
-        *subscription_tokens;  /* NULL where no key is configured */
-    uint64_t outbox_total_max; /* bytes queued for all connections of one worker */
+        *subscription_tokens;    /* NULL where no key is configured */
+    struct login_thread *logins; /* compares passwords; NULL where nobody signs in by one */
+    uint64_t outbox_total_max;   /* bytes queued for all connections of one worker */
     atomic_uint
         connection_count;    /* sessions and handshakes of the whole process; up and down by all workers */
     atomic_bool is_draining; /* readiness is false; set by main */
