@@ -13,13 +13,30 @@ const files = readdirSync(folder).filter(isWanted).sort();
 const totals = { tests: 0, pass: 0, fail: 0, cancelled: 0, skipped: 0, todo: 0 };
 let isBroken = files.length === 0;
 
+/* Longer than any file takes. A failed test may leave a socket open, and node does not end before that is closed. */
+const FILE_DEADLINE_MS = 240_000 * Math.min(Number(process.env.STARLING_SPEC_SLOWNESS ?? '1'), 3);
+
 function runFile(file) {
     return new Promise((resolve) => {
         const args = ['--enable-source-maps', '--test', '--test-reporter=tap', path.join(folder, file)];
-        const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+        /* A process group of its own, so that its end takes the servers along. */
+        const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'], detached: true });
         let text = '';
+        const deadline = setTimeout(() => {
+            text += `\nnot ok - ${file} did not end within ${FILE_DEADLINE_MS / 1000} s\n...\n`;
+            process.kill(-child.pid, 'SIGKILL');
+        }, FILE_DEADLINE_MS);
+        const interrupt = () => {
+            process.kill(-child.pid, 'SIGKILL');
+            process.exit(130);
+        };
+        process.on('SIGINT', interrupt).on('SIGTERM', interrupt);
         child.stdout.on('data', (chunk) => (text += chunk));
-        child.on('close', (code) => resolve({ text, code }));
+        child.on('close', (code) => {
+            clearTimeout(deadline);
+            process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
+            resolve({ text, code });
+        });
     });
 }
 
@@ -28,7 +45,7 @@ function failures(text) {
     const found = [];
     const lines = text.split('\n');
     lines.forEach((line, i) => {
-        const match = /^(\s*)not ok \d+ - (.*)$/.exec(line);
+        const match = /^(\s*)not ok (?:\d+ )?- (.*)$/.exec(line);
         if (match === null) {
             return;
         }
@@ -51,6 +68,10 @@ for (const file of files) {
         totals[key] += counts[key];
     }
     isBroken ||= code !== 0 || counts.tests === 0;
+    if (counts.tests === 0) {
+        counts.fail = 1;
+        totals.fail++;
+    }
     const failed = counts.fail + counts.cancelled;
     console.log(`${file.replace('.spec.mjs', '').padEnd(24)} ${counts.pass} passed, ${failed} failed`);
     failures(text).forEach((failure) => console.log(failure));
