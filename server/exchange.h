@@ -22,7 +22,6 @@ struct exchange {
     struct worker *worker;
     struct connection *connection; /* NULL once the peer has gone */
     const struct route *route;
-    struct http_request request; /* slices of `head` */
     struct buf head;
     struct buf body;
     struct http_body_reader body_reader;
@@ -31,6 +30,8 @@ struct exchange {
     unsigned char address[ADDRESS_BYTES]; /* of the client (forwarded.h); stays when it has gone */
     bool is_https;                        /* the client came by TLS, to us or to a trusted proxy */
     bool closes;                          /* close the connection after the answer */
+    struct http_request
+        request; /* slices of `head`; last, for most of it is room for headers that are not there */
 };
 
 /* Adds a header line to the answer. `name` is a constant; a value with control characters is left out. */
