@@ -5,17 +5,30 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <pthread.h>
 
+static EVP_MD *algorithms[CRYPTO_SHA512 + 1];
+
+static void fetch_algorithms(void)
+{
+    static const char *const names[] = {[CRYPTO_SHA1] = "SHA1",
+                                        [CRYPTO_SHA256] = "SHA256",
+                                        [CRYPTO_SHA384] = "SHA384",
+                                        [CRYPTO_SHA512] = "SHA512"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        algorithms[i] = EVP_MD_fetch(NULL, names[i], NULL);
+        must(algorithms[i] != NULL);
+    }
+}
+
+/* Fetched once: EVP_sha1() and the like are looked up by name in every call that uses them, which costs more
+ * than the digest of a handshake's key. */
 static const EVP_MD *digest_algorithm(enum crypto_digest digest)
 {
-    switch (digest) {
-    case CRYPTO_SHA1: return EVP_sha1();
-    case CRYPTO_SHA256: return EVP_sha256();
-    case CRYPTO_SHA384: return EVP_sha384();
-    case CRYPTO_SHA512: return EVP_sha512();
-    }
-    must(false && "a digest of the enum");
-    return NULL;
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    must(digest <= CRYPTO_SHA512);
+    must(pthread_once(&once, fetch_algorithms) == 0);
+    return algorithms[digest];
 }
 
 size_t crypto_hash(enum crypto_digest digest, struct str text, unsigned char out[CRYPTO_DIGEST_BYTES_MAX])
