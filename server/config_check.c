@@ -515,9 +515,21 @@ static void check_admin(struct checker *checker)
 
 /* Endpoints and times */
 
+static void check_key_set(struct checker *checker, const char *url, const char *option)
+{
+    if (url[0] != '\0' && !http_url_is_valid(url)) {
+        ERROR(checker, "'%s' must be a URL like https://login.example/jwks.json", option);
+    } else if (str_starts_with(str_from_cstr(url), STR("http://"))) {
+        WARN(checker, "'%s' is fetched without TLS: whoever is on the way can make tokens", option);
+    }
+}
+
 static void check_webhooks(struct checker *checker)
 {
     const struct config *config = checker->config;
+    check_key_set(checker, config->client_token_jwks_public_endpoint, "client.token.jwks_public_endpoint");
+    check_key_set(checker, config->client_subscription_token_jwks_public_endpoint,
+                  "client.subscription_token.jwks_public_endpoint");
     if (config->webhooks_endpoint[0] == '\0') {
         return;
     }

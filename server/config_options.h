@@ -54,6 +54,8 @@
     X(field##_audience_regex,                      path ".audience_regex",                      text,      "",    0, 0, "POSIX extended expression that aud must match; empty = anything") \
     X(field##_issuer,                              path ".issuer",                              text,      "",    0, 0, "what iss must be; empty = anything") \
     X(field##_issuer_regex,                        path ".issuer_regex",                        text,      "",    0, 0, "POSIX extended expression that iss must match; empty = anything") \
+    X(field##_jwks_public_endpoint,                path ".jwks_public_endpoint",                text,      "",    0, 0, "URL of the key set that tokens with a kid are verified with, http or https; empty = none") \
+    X(field##_jwks_cache_ttl_ms,                   path ".jwks_cache_ttl",                      ms,        "1h",  CONFIG_SECOND, CONFIG_DAY, "age at which the key set is fetched again; it is also when a kid is unknown, but not more often than every 5 s") \
     X(field##_user_id_claim,                       path ".user_id_claim",                       text,      "",    0, 0, "claim that holds the user; empty = sub")
 
 /* One object that says how a backend is asked (SERVER_API section 6.11): as it stands in client.proxy, channel.proxy and

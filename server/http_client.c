@@ -20,6 +20,7 @@ struct request {
     struct buf body, answer;
     uint32_t head_bytes;
     bool is_too_large;
+    bool is_get;
     bool was_allowed; /* by the breaker, which is told how it went */
     uint64_t started_ms;
     enum http_outcome outcome; /* once ENDED */
@@ -286,6 +287,16 @@ static int on_set_timer(CURLM *multi, long timeout_ms, void *data)
 
 /* ---- starting ---- */
 
+static bool set_method(CURL *easy, const struct request *request)
+{
+    if (request->is_get) {
+        return curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L) == CURLE_OK;
+    }
+    return curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.len) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body.at == NULL ? "" : request->body.at) ==
+               CURLE_OK;
+}
+
 static bool set_request(CURL *easy, struct request *request, long timeout_ms)
 {
     return curl_easy_setopt(easy, CURLOPT_PRIVATE, request) == CURLE_OK &&
@@ -294,10 +305,7 @@ static bool set_request(CURL *easy, struct request *request, long timeout_ms)
            curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_head_bytes) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_HEADERDATA, request) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_HTTPHEADER, request->fields) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.len) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body.at == NULL ? "" : request->body.at) ==
-               CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, timeout_ms) == CURLE_OK;
+           set_method(easy, request) && curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, timeout_ms) == CURLE_OK;
 }
 
 static uint64_t elapsed_ms(const struct request *request)
@@ -393,8 +401,9 @@ static void wait_for_place(struct request *request)
     }
 }
 
-bool http_client_post(struct http_client *client, struct http_target *target, struct str body,
-                      const struct http_field *fields, size_t field_count, http_done *done, void *context)
+/* Sends a request, lets it wait or ends it at once. */
+static bool begin(struct http_client *client, struct http_target *target, bool is_get, struct str body,
+                  const struct http_field *fields, size_t field_count, http_done *done, void *context)
 {
     must(target->client == client);
     struct request *request = calloc(1, sizeof *request);
@@ -402,6 +411,7 @@ bool http_client_post(struct http_client *client, struct http_target *target, st
         return false;
     }
     list_init(&request->link);
+    request->is_get = is_get;
     request->target = target;
     request->done = done;
     request->context = context;
@@ -428,6 +438,17 @@ bool http_client_post(struct http_client *client, struct http_target *target, st
         wait_for_place(request);
     }
     return true;
+}
+
+bool http_client_post(struct http_client *client, struct http_target *target, struct str body,
+                      const struct http_field *fields, size_t field_count, http_done *done, void *context)
+{
+    return begin(client, target, false, body, fields, field_count, done, context);
+}
+
+bool http_client_get(struct http_client *client, struct http_target *target, http_done *done, void *context)
+{
+    return begin(client, target, true, STR(""), NULL, 0, done, context);
 }
 
 /* ---- the client ---- */

@@ -99,6 +99,9 @@ struct http_target *http_target_new(struct http_client *client, const struct htt
 bool http_client_post(struct http_client *client, struct http_target *target, struct str body,
                       const struct http_field *fields, size_t field_count, http_done *done, void *context);
 
+/* Gets the target's URL; otherwise as http_client_post(). */
+bool http_client_get(struct http_client *client, struct http_target *target, http_done *done, void *context);
+
 /* Sums over the client's targets. */
 void http_client_count(const struct http_client *client, struct http_counters *out);
 const struct http_counters *http_target_counters(const struct http_target *target);

@@ -10,6 +10,7 @@
 #include "server/control.h"
 #include "server/quota.h"
 #include "server/session_private.h"
+#include "server/tokens.h"
 #include "server/users.h"
 #include "server/version.h"
 #include "server/worker.h"
@@ -57,10 +58,7 @@ static bool identify(struct session *session, const struct command *command, str
         return refusal == NULL;
     }
     struct token_refusal refusal = {0};
-    enum status status = session->worker->server->connection_tokens == NULL
-                             ? STATUS_INVALID_TOKEN
-                             : token_verify_connection(session->worker->server->connection_tokens, token,
-                                                       clock_wall_ms(), claims, &refusal);
+    enum status status = tokens_verify_connection(session->worker, token, claims, &refusal);
     if (status == STATUS_OK && claims->user.len == 0 && config->client_disallow_anonymous_connection_tokens) {
         session_disconnect(session, &DISCONNECT_PERMISSION_DENIED);
         return false;
@@ -533,10 +531,11 @@ void session_on_refresh(struct session *session, const struct command *command)
         session_disconnect(session, &DISCONNECT_BAD_REQUEST);
         return;
     }
-    const struct token_verifier *verifier = session->worker->server->connection_tokens;
-    enum status status = verifier == NULL ? STATUS_INVALID_TOKEN
-                                          : token_verify_connection(verifier, command->refresh.token,
-                                                                    clock_wall_ms(), &claims, &refusal);
+    enum status status = tokens_verify_connection(session->worker, command->refresh.token, &claims, &refusal);
+    if (status == STATUS_BUSY) {
+        session_reply_error(session, command->id, status);
+        return;
+    }
     if (status != STATUS_OK) {
         log_token_refusal(session, &refusal);
         session_disconnect(session, status == STATUS_TOKEN_EXPIRED ? &DISCONNECT_EXPIRED

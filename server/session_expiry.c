@@ -8,6 +8,7 @@
 #include "channels/base/must.h"
 #include "server/connection.h"
 #include "server/session_private.h"
+#include "server/tokens.h"
 #include "server/users.h"
 #include "server/worker.h"
 
@@ -162,10 +163,11 @@ void session_on_sub_refresh(struct session *session, const struct command *comma
         session_disconnect(session, &DISCONNECT_BAD_REQUEST); /* PROTOCOL section 4.10 */
         return;
     }
-    const struct token_verifier *verifier = session->worker->server->subscription_tokens;
-    enum status status = verifier == NULL ? STATUS_INVALID_TOKEN
-                                          : token_verify_subscription(verifier, request->token,
-                                                                      clock_wall_ms(), &claims, &refusal);
+    enum status status = tokens_verify_subscription(session->worker, request->token, &claims, &refusal);
+    if (status == STATUS_BUSY) {
+        session_reply_error(session, command->id, status);
+        return;
+    }
     bool is_expired = status == STATUS_TOKEN_EXPIRED || (status == STATUS_OK && claims.expire_at_s != 0 &&
                                                          session_ttl_s(claims.expire_at_s) == 0);
     if (is_expired) {

@@ -9,6 +9,7 @@
 #include "server/access.h"
 #include "server/connection.h"
 #include "server/session_private.h"
+#include "server/tokens.h"
 #include "server/users.h"
 #include "server/worker.h"
 
@@ -300,12 +301,9 @@ static void on_subscribed(struct op *op)
 static bool check_token(struct session *session, const struct command *command,
                         struct subscription_claims *claims)
 {
-    const struct server *server = session->worker->server;
     struct token_refusal refusal = {0};
-    const struct token_verifier *verifier = server->subscription_tokens;
-    enum status status = verifier == NULL ? STATUS_INVALID_TOKEN
-                                          : token_verify_subscription(verifier, command->subscribe.token,
-                                                                      clock_wall_ms(), claims, &refusal);
+    enum status status =
+        tokens_verify_subscription(session->worker, command->subscribe.token, claims, &refusal);
     if (status == STATUS_OK) {
         status = access_check_subscription(claims, user_name(session->user), command->subscribe.channel,
                                            session_client(session), clock_wall_ms() / 1000, &refusal);

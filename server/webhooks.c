@@ -77,11 +77,11 @@ static bool is_final(const struct http_answer *answer)
 
 static void on_answer(void *context, const struct http_answer *answer)
 {
+    if (answer->outcome == HTTP_OUTCOME_STOPPED) {
+        return; /* the worker ends, and the webhooks are freed already */
+    }
     struct webhooks *webhooks = context;
     struct worker *worker = webhooks->worker;
-    if (answer->outcome == HTTP_OUTCOME_STOPPED) {
-        return;
-    }
     if (answer->outcome == HTTP_OUTCOME_ANSWER && answer->status >= 200 && answer->status < 300) {
         worker->metrics.webhook_sent_total += webhooks->batch_count;
         drop_batch(webhooks);

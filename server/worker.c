@@ -4,6 +4,8 @@
 #include "channels/base/log.h"
 #include "channels/base/must.h"
 #include "channels/base/thread_buf.h"
+#include "server/auth.h"
+#include "server/auth_jwks.h"
 #include "server/connection.h"
 #include "server/http_client.h"
 #include "server/protocol.h"
@@ -328,6 +330,38 @@ static void start_watchers(struct worker *worker)
     loop->second_ms = loop->lag_window_ms = worker->now_ms;
 }
 
+static void close_key_sets(struct worker *worker)
+{
+    if (worker->subscription_jwks != worker->connection_jwks) {
+        jwks_free(worker->subscription_jwks);
+    }
+    jwks_free(worker->connection_jwks);
+    worker->connection_jwks = worker->subscription_jwks = NULL;
+}
+
+/* false: no memory, or a URL that libcurl refuses. */
+static bool open_key_sets(struct worker *worker)
+{
+    const struct config *config = worker->config;
+    struct token_settings settings;
+    bool is_open = true;
+    if (config->client_token_jwks_public_endpoint[0] != '\0') {
+        token_settings_from_config(config, false, &settings);
+        worker->connection_jwks = jwks_new(worker, config->client_token_jwks_public_endpoint,
+                                           config->client_token_jwks_cache_ttl_ms, &settings);
+        is_open = worker->connection_jwks != NULL;
+    }
+    if (!config->client_subscription_token_enabled) {
+        worker->subscription_jwks = worker->connection_jwks;
+    } else if (config->client_subscription_token_jwks_public_endpoint[0] != '\0') {
+        token_settings_from_config(config, true, &settings);
+        worker->subscription_jwks = jwks_new(worker, config->client_subscription_token_jwks_public_endpoint,
+                                             config->client_subscription_token_jwks_cache_ttl_ms, &settings);
+        is_open = is_open && worker->subscription_jwks != NULL;
+    }
+    return is_open;
+}
+
 static void end_thread(struct worker *worker)
 {
     struct worker_loop *loop = worker->loop;
@@ -337,6 +371,7 @@ static void end_thread(struct worker *worker)
     /* Nobody is told what happens from here on. */
     webhooks_free(worker->webhooks);
     worker->webhooks = NULL;
+    close_key_sets(worker);
     http_client_free(worker->http); /* sessions that wait for an answer end with it */
     worker->http = NULL;
     ev_timer_stop(loop->loop, &loop->tick);
@@ -354,6 +389,12 @@ static void *run_thread(void *argument)
     loop->start_status = front_open(&worker->front, &loop->front_options, &loop->start_error);
     if (loop->start_status == STATUS_OK) {
         start_watchers(worker);
+        if (worker->connection_jwks != NULL) {
+            jwks_start(worker->connection_jwks);
+        }
+        if (worker->subscription_jwks != NULL) {
+            jwks_start(worker->subscription_jwks);
+        }
     }
     bool is_serving = loop->start_status == STATUS_OK;
     sem_post(&loop->started);
@@ -379,6 +420,7 @@ static void worker_free(struct worker *worker)
         return;
     }
     webhooks_free(worker->webhooks);
+    close_key_sets(worker);
     http_client_free(worker->http);
     proxies_free(worker->proxies);
     if (worker->loop != NULL && worker->loop->loop != NULL) {
@@ -486,7 +528,7 @@ static struct worker *worker_new(struct server *server, unsigned index)
     worker->proxies =
         worker->http == NULL ? NULL : proxies_new(server->config, worker->http, server->worker_count);
     worker->webhooks = worker->http == NULL ? NULL : webhooks_new(worker);
-    if (worker->proxies == NULL || worker->webhooks == NULL) {
+    if (worker->proxies == NULL || worker->webhooks == NULL || !open_key_sets(worker)) {
         log_error("worker_failed",
                   {"reason", log_cstr(worker->http == NULL ? error : "event proxy or webhooks")});
         worker_free(worker);

@@ -68,8 +68,10 @@ struct worker {
     struct link ended; /* struct session.in_ended: closed, and all its ops are back */
     struct slab connection_slab, session_slab;
     struct webhooks *webhooks;
-    struct users *users; /* sessions of this worker by user */
-    struct quota *quota; /* counts of which this worker is the home */
+    struct jwks *connection_jwks,
+        *subscription_jwks; /* NULL where no endpoint is configured; may be the same */
+    struct users *users;    /* sessions of this worker by user */
+    struct quota *quota;    /* counts of which this worker is the home */
     struct routes *routes;
     struct http_client *http; /* NULL once the thread ends */
     struct proxies *proxies;
