@@ -3,6 +3,7 @@
 #include "server/config_keys.h"
 #include "server/crypto.h"
 #include "server/http_client.h"
+#include "server/login_thread.h"
 #include "server/password.h"
 #include "server/webhook_events.h"
 
@@ -508,8 +509,8 @@ static void check_admin(struct checker *checker)
     } else if (!password_hash_is_valid(config->admin_password_hash)) {
         ERROR(checker, "'admin.password_hash' is no Argon2id hash, make it with starling hashpassword");
     }
-    if (config->admin_user[0] == '\0') {
-        ERROR(checker, "admin.enabled needs admin.user");
+    if (config->admin_user[0] == '\0' || strlen(config->admin_user) > LOGIN_USER_BYTES_MAX) {
+        ERROR(checker, "admin.enabled needs an admin.user of 1 to 128 bytes");
     }
 }
 

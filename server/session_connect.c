@@ -300,6 +300,8 @@ static void reply_connect(struct session *session)
     outbox_release(&connecting->held);
     connection_claims_release(&connecting->claims);
     free(connecting);
+    free(session->cookie_user); /* session->user has it now */
+    session->cookie_user = NULL;
     if (session->connection == NULL) {
         return;
     }

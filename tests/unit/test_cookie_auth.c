@@ -166,6 +166,8 @@ static void A33_an_administrator_without_a_password_stops_the_start(void **state
 {
     (void)state;
     char hash[PASSWORD_HASH_SIZE];
+    char long_name[130] = {0};
+    memset(long_name, 'a', sizeof long_name - 1);
     assert_true(password_hash(STR("correct horse"), hash));
     expect_error(ADMIN("}," SESSION "}"), "admin.password_hash");
     expect_error(ADMIN(",\"password_hash\":\"correct horse\"}," SESSION "}"), "no Argon2id hash");
@@ -175,6 +177,17 @@ static void A33_an_administrator_without_a_password_stops_the_start(void **state
     buf_printf(&text, ADMIN(",\"password_hash\":\"%s\"},") SESSION "}", hash);
     buf_append_char(&text, '\0');
     config_free(load_good(text.at));
+    for (int len = 0; len <= 129; len += len == 0 ? 128 : 1) { /* 0, 128, 129 */
+        struct config_report report = {0};
+        buf_reset(&text);
+        buf_printf(&text, ADMIN(",\"user\":\"%.*s\",\"password_hash\":\"%s\"},") SESSION "}", len, long_name,
+                   hash);
+        buf_append_char(&text, '\0');
+        struct config *config = load(text.at, &report);
+        assert_int_equal(config != NULL, len == 128);
+        config_free(config);
+        config_report_release(&report);
+    }
     buf_reset(&text);
     buf_printf(&text, ADMIN(",\"password_hash\":\"%s\"}}"), hash);
     buf_append_char(&text, '\0');
