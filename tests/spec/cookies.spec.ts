@@ -92,6 +92,11 @@ describe('the cookie of a Tornado application', () => {
         await expectNobody(server, `user=x; user=${appCookie('bob')}`);
     });
 
+    test('A27: thousands of cookies are over the limit of a header', async () => {
+        const cookies = Array.from({ length: 4000 }, (_, i) => `c${i}=x`).join('; ');
+        await assert.rejects(Client.open(server, { headers: { Cookie: cookies } }), /431/);
+    });
+
     test('a cookie of another name is not looked at', async () => {
         const before = server.count('cookie_refused');
         await expectNobody(server, `session=${appCookie('alice')}`);

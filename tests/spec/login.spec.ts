@@ -1,11 +1,11 @@
 /* login.spec.ts - sign-in, sessions and XSRF (EXPERIENCE F.3 and I; THREATS H43 to H45, A22, A30). */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 import { Client } from './support/client.ts';
 import { signedCookie } from './support/cookie.ts';
 import { request, type HttpResponse } from './support/http.ts';
-import { API_KEY, Server, binaryPath, serverFor, type Config } from './support/server.ts';
+import { API_KEY, Server, binaryPath, freePort, merged, serverFor, type Config } from './support/server.ts';
 
 const PASSWORD = 'correct horse battery';
 const SESSION_KEYS = { 1: 'spec-session-key-1-0123456789abcdef', 2: 'spec-session-key-2-0123456789abcdef' };
@@ -400,6 +400,20 @@ describe('sign-in by name, with --dev', () => {
         await browser.get();
         browser.xsrf = '';
         assert.equal((await browser.post('/session', { name: 'eve' })).status, 403);
+    });
+});
+
+describe('the administrator and an internal port', () => {
+    let internalPort = 0;
+    before(async () => {
+        internalPort = await freePort();
+    });
+    const server = serverFor(() => merged(adminConfig(), { http_server: { internal_port: internalPort } }));
+
+    test('sign-in and pages are there, and sign-in is only there', async () => {
+        assert.equal((await request(internalPort, '/session')).status, 200);
+        assert.equal((await request(internalPort, '/')).status, 200);
+        assert.equal((await request(server.port, '/session')).status, 404);
     });
 });
 
