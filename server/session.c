@@ -318,10 +318,11 @@ void session_handle(struct session *session, const struct command *command)
     case COMMAND_RPC: session_on_rpc(session, command); return;
     case COMMAND_SEND: session_disconnect(session, &DISCONNECT_NOT_AVAILABLE); return;
     case COMMAND_PONG:
-        if (!session->awaits_pong) {
+        if (session->pongs_due == 0) {
             session_disconnect(session, &DISCONNECT_BAD_REQUEST);
+        } else {
+            session->pongs_due--;
         }
-        session->awaits_pong = false;
         return;
     case COMMAND_PING:
     case COMMAND_UNKNOWN:
@@ -454,7 +455,7 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 uint64_t session_due_ms(const struct session *session)
 {
     uint64_t due_ms = session->ping_due_ms;
-    due_ms = earlier(due_ms, session->awaits_pong ? session->pong_due_ms : 0);
+    due_ms = earlier(due_ms, session->pongs_due > 0 ? session->pong_due_ms : 0);
     due_ms = earlier(due_ms, session->expire_due_ms);
     return earlier(due_ms, session->sub_expire_due_ms);
 }
@@ -462,7 +463,9 @@ uint64_t session_due_ms(const struct session *session)
 static void ping(struct session *session, uint64_t now_ms)
 {
     const struct config *config = session->worker->config;
-    session->awaits_pong = true;
+    if (session->pongs_due < UINT8_MAX) {
+        session->pongs_due++;
+    }
     session->pong_due_ms = now_ms + config->client_pong_timeout_ms;
     session->ping_due_ms = now_ms + config->client_ping_interval_ms;
     send_frame(session,
@@ -472,13 +475,14 @@ static void ping(struct session *session, uint64_t now_ms)
 void session_on_pong(struct session *session)
 {
     if (session->pings_by_frame) {
-        session->awaits_pong = false; /* one that nobody asked for is ignored (RFC 6455 section 5.5.3) */
+        /* One may answer several, and one that nobody asked for is ignored (RFC 6455 section 5.5.3). */
+        session->pongs_due = 0;
     }
 }
 
 static bool has_missed_pong(const struct session *session, uint64_t now_ms)
 {
-    if (!session->awaits_pong || now_ms < session->pong_due_ms || session->is_waiting) {
+    if (session->pongs_due == 0 || now_ms < session->pong_due_ms || session->is_waiting) {
         return false; /* while it waits nothing is read, pongs neither */
     }
     /* After a stall of ours the pong may lie unread in the socket: the wait starts again (THREATS S13). */
@@ -510,15 +514,11 @@ void session_on_due(struct session *session, uint64_t now_ms)
             return;
         }
     }
-    if (session->awaits_pong && now_ms >= session->pong_due_ms) {
+    if (session->pongs_due > 0 && now_ms >= session->pong_due_ms) {
         uint64_t from_ms = session->is_waiting ? now_ms : session->worker->stalled_ms;
         session->pong_due_ms = from_ms + session->worker->config->client_pong_timeout_ms;
     }
-    if (now_ms >= session->ping_due_ms && session->awaits_pong) {
-        /* The pong may lie unread, after a stall of ours or while a backend is asked. A second ping would get
-         * a second one, which nobody asked for by then. */
-        session->ping_due_ms = session->pong_due_ms;
-    } else if (now_ms >= session->ping_due_ms) {
+    if (now_ms >= session->ping_due_ms) {
         ping(session, now_ms);
     }
     if (session->sub_expire_due_ms != 0 && now_ms >= session->sub_expire_due_ms) {

@@ -37,13 +37,13 @@ enum { SESSION_MAGIC = 0x53455353 };
 struct session {
     struct subscriber subscriber;
     uint32_t magic;
-    uint8_t state;    /* enum session_state */
-    bool is_waiting;  /* a command is being decided: further ones go to `stash` */
-    bool was_refused; /* connect was answered with an error: no command is accepted any more */
-    bool awaits_pong;
-    bool pings_by_frame;        /* WebSocket ping frames instead of {} (PROTOCOL section 1.1) */
-    bool is_user_counted;       /* holds a place in the quota of its user */
-    bool has_channel_place;     /* and one for a channel it is about to subscribe to */
+    uint8_t state;          /* enum session_state */
+    bool is_waiting;        /* a command is being decided: further ones go to `stash` */
+    bool was_refused;       /* connect was answered with an error: no command is accepted any more */
+    uint8_t pongs_due;      /* pings not answered yet: several after a stall or while a backend is asked */
+    bool pings_by_frame;    /* WebSocket ping frames instead of {} (PROTOCOL section 1.1) */
+    bool is_user_counted;   /* holds a place in the quota of its user */
+    bool has_channel_place; /* and one for a channel it is about to subscribe to */
     bool is_refreshed_by_proxy; /* when it expires the refresh proxy is asked, not the client */
     struct worker *worker;
     struct connection *connection; /* NULL once CLOSED */
@@ -61,7 +61,7 @@ struct session {
     uint64_t expire_due_ms;             /* monotonic: when the expired connection is closed, or the refresh
                                            proxy is asked; 0: never */
     uint64_t ping_due_ms;               /* next ping; before CONNECTED: when the client is stale */
-    uint64_t pong_due_ms;               /* while awaits_pong */
+    uint64_t pong_due_ms;               /* while pongs_due */
     uint64_t sub_expire_due_ms;         /* the earliest of the subscriptions' expiries; 0: none */
     struct buf stash;                   /* commands that wait */
     char *cookie_user;                  /* of the upgrade's cookie, owned; NULL: none. Until it connects */

@@ -870,6 +870,7 @@ describe('the RPC proxy', () => {
         await client.expectPing(10000);
         open();
         await client.expectReply(id);
+        await client.publish('open:a', 1); /* both pongs were expected */
         client.close();
         await patient.stop();
     });
