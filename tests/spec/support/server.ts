@@ -108,6 +108,8 @@ export function binaryPath(): string {
 /* A folder of this process, gone when it ends. */
 export const scratch = mkdtempSync(path.join(os.tmpdir(), 'starling-spec-'));
 const running = new Set<ChildProcess>();
+/* A test that failed before it stopped its server leaves one, and its pipes would keep this process alive for ever. */
+after(() => running.forEach((child) => child.kill('SIGKILL')));
 process.on('exit', () => {
     running.forEach((child) => child.kill('SIGKILL'));
     rmSync(scratch, { recursive: true, force: true });
