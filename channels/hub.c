@@ -575,6 +575,18 @@ unsigned hub_index(const struct hub *hub)
     return hub->options.index;
 }
 
+void hub_reconfigure(struct hub *hub,
+                     const struct channel_options *(*resolve)(void *context, struct str channel),
+                     void *context)
+{
+    struct channel *channel, *following;
+    HASH_ITER(hh, hub->channels, channel, following)
+    {
+        const struct channel_options *options = resolve(context, channel_name(channel));
+        channel->options = options != NULL ? options : channel->options;
+    }
+}
+
 void hub_tick(struct hub *hub, uint64_t now_ms)
 {
     hub->broker->ops->tick(hub->broker, now_ms);

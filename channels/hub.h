@@ -157,6 +157,12 @@ bool hub_turn(struct hub *hub, size_t mails_budget);
  * the loop sleeps, if anything may have been posted since hub_turn(). */
 void hub_wake_others(struct hub *hub);
 
+/* The configuration has changed: every channel on this worker gets the options that `resolve` finds for its
+ * name, and keeps those it has where that is NULL. What a subscription was granted stays. O(channels). */
+void hub_reconfigure(struct hub *hub,
+                     const struct channel_options *(*resolve)(void *context, struct str channel),
+                     void *context);
+
 /* Once a second: expiry in the broker. */
 void hub_tick(struct hub *hub, uint64_t now_ms);
 

@@ -15,9 +15,9 @@
 
 enum cli_exit { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
 
-/* Runs the server until it is told to stop and returns the exit code. The configuration stays the caller's.
- */
-typedef int serve_function(struct config *config);
+/* Runs the server until it is told to stop and returns the exit code. Both stay the caller's; `source` is
+ * read again for a reload. */
+typedef int serve_function(struct config *config, const struct config_source *source);
 
 /* The whole program: picks the command and returns the exit code. */
 int cli_main(int argc, char **argv, serve_function *serve);

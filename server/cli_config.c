@@ -166,7 +166,7 @@ int cli_serve(int argc, char **argv, serve_function *serve)
         config_print(config, stdout);
         code = CLI_OK;
     } else if (status == STATUS_OK) {
-        code = serve(config);
+        code = serve(config, &arguments.source);
     } else if (status == STATUS_NO_MEMORY) {
         (void)fprintf(stderr, "error: no memory\n");
         code = CLI_FAILED;

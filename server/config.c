@@ -266,3 +266,51 @@ done:
     }
     return status;
 }
+
+/* Options one by one */
+
+const char *config_option_path(enum config_option_index index)
+{
+    return config_rows[index].path;
+}
+
+/* Secrets print as "***", and texts need not go through JSON. NULL: of another type. */
+static const char *text_of(const struct config *config, const struct option_row *row)
+{
+    bool is_text = row->type == VALUE_text || row->type == VALUE_secret;
+    const char *text = NULL;
+    if (is_text) {
+        memcpy(&text, (const char *)config + row->offset, sizeof text);
+    }
+    return text;
+}
+
+bool config_option_equal(const struct config *a, const struct config *b, enum config_option_index index)
+{
+    const struct option_row *row = &config_rows[index];
+    if (text_of(a, row) != NULL) {
+        return strcmp(text_of(a, row), text_of(b, row)) == 0;
+    }
+    struct buf of_a = {0}, of_b = {0};
+    option_print(row, a, &of_a);
+    option_print(row, b, &of_b);
+    bool is_equal = !of_a.failed && !of_b.failed && str_equal(buf_str(&of_a), buf_str(&of_b));
+    buf_release(&of_a);
+    buf_release(&of_b);
+    return is_equal;
+}
+
+bool config_option_copy(struct config *to, const struct config *from, enum config_option_index index)
+{
+    const struct option_row *row = &config_rows[index];
+    if (text_of(from, row) != NULL) {
+        return option_set_text(row, to, str_from_cstr(text_of(from, row)), NULL) == STATUS_OK;
+    }
+    struct buf text = {0};
+    option_print(row, from, &text);
+    json_t *value = text.failed ? NULL : json_loadb(text.at, text.len, JSON_DECODE_ANY, NULL);
+    bool is_set = value != NULL && option_set_json(row, to, value, NULL) == STATUS_OK;
+    json_decref(value);
+    buf_release(&text);
+    return is_set;
+}

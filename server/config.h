@@ -194,6 +194,12 @@ enum status config_load(struct config **out, const struct config_source *source,
 /* NULL is fine. */
 void config_free(struct config *config);
 
+/* For what a new configuration may not change while the server runs. */
+const char *config_option_path(enum config_option_index index);
+bool config_option_equal(const struct config *a, const struct config *b, enum config_option_index index);
+/* Gives `to` the value that `from` has. false: no memory. */
+bool config_option_copy(struct config *to, const struct config *from, enum config_option_index index);
+
 /* What --dev means, without the address: client.insecure, http_api.insecure, the endpoints switched on, and
  * the namespaces chat, typing and feed where the configuration has none of that name. config_load() calls it
  * for source.is_dev. false: no memory. */

@@ -3,6 +3,7 @@
 #include "channels/base/log.h"
 #include "channels/base/must.h"
 #include "server/connection.h"
+#include "server/tls_certificate.h"
 #include "server/worker.h"
 
 #include <errno.h>
@@ -40,6 +41,7 @@ struct front {
     struct lws_context *context;
     struct lws_vhost *plain, *tls;
     SSL_CTX *client_tls; /* never used; NULL without TLS */
+    void *server_tls;    /* SSL_CTX of the vhost with TLS, which owns it */
     struct front_listener *listeners;
     size_t listener_count;
     unsigned accepts_per_turn;
@@ -84,6 +86,9 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
         return -1;
     case LWS_CALLBACK_RAW_WRITEABLE:
         return slot->connection == NULL || connection_on_writable(slot->connection) ? 0 : -1;
+    case LWS_CALLBACK_OPENSSL_LOAD_EXTRA_SERVER_VERIFY_CERTS:
+        front_of(wsi)->server_tls = user; /* here lws shows the context that it has made for the vhost */
+        return 0;
     case LWS_CALLBACK_RAW_CLOSE:
         if (slot != NULL && slot->connection != NULL) {
             struct connection *connection = slot->connection;
@@ -293,6 +298,12 @@ void front_close(struct front *front)
     SSL_CTX_free(front->client_tls);
     free(front->listeners);
     free(front);
+}
+
+bool front_use_certificate(struct front *front, const char *cert_pem, const char *key_pem, const char **error)
+{
+    must(front->server_tls != NULL);
+    return tls_certificate_use(front->server_tls, cert_pem, key_pem, error);
 }
 
 uint64_t front_accept_pauses(const struct front *front)

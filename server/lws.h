@@ -63,6 +63,11 @@ void front_stop_accepting(struct front *front);
 /* Closes what is left (connection_on_close runs for each) and frees. NULL is fine. */
 void front_close(struct front *front);
 
+/* Connections that begin from now on get this certificate. false: *error says why, and nothing changed. The
+ * front has TLS. */
+bool front_use_certificate(struct front *front, const char *cert_pem, const char *key_pem,
+                           const char **error);
+
 /* How often accepting was paused because descriptors ran out. */
 uint64_t front_accept_pauses(const struct front *front);
 

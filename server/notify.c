@@ -1,6 +1,9 @@
 #include "server/notify.h"
 
+#include "channels/base/clock.h"
+
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -31,6 +34,14 @@ static void notify(const char *state)
 void notify_ready(void)
 {
     notify("READY=1");
+}
+
+void notify_reloading(void)
+{
+    char state[64];
+    (void)snprintf(state, sizeof state, "RELOADING=1\nMONOTONIC_USEC=%llu",
+                   (unsigned long long)(clock_monotonic_ns() / 1000));
+    notify(state);
 }
 
 void notify_stopping(void)

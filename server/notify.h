@@ -4,6 +4,8 @@
 #define STARLING_SERVER_NOTIFY_H
 
 void notify_ready(void);
+/* Until the next notify_ready(): systemd waits for it after `systemctl reload`. */
+void notify_reloading(void);
 void notify_stopping(void);
 void notify_watchdog(void);
 

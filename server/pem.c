@@ -9,9 +9,9 @@
 
 static const char marker[] = "-----BEGIN ";
 
-static bool fail(const char *option, const char *why)
+static bool fail(struct buf *why, const char *option, const char *problem)
 {
-    fprintf(stderr, "error: %s: %s\n", option, why);
+    buf_printf(why, "%s: %s", option, problem);
     return false;
 }
 
@@ -46,10 +46,10 @@ static char *decode(struct str base64)
     return text;
 }
 
-bool pem_load(const char *value, const char *option, char **out)
+bool pem_load(const char *value, const char *option, char **out, struct buf *why)
 {
     if (value[0] == '\0') {
-        return fail(option, "is not set, and http_server.tls.enabled is on");
+        return fail(why, option, "is not set, and http_server.tls.enabled is on");
     }
     char *text = NULL;
     if (strstr(value, marker) != NULL) {
@@ -58,12 +58,12 @@ bool pem_load(const char *value, const char *option, char **out)
         pem_free(text);
         text = read_file(value);
         if (text == NULL) {
-            return fail(option, strerror(errno));
+            return fail(why, option, strerror(errno));
         }
     }
     if (text == NULL || strstr(text, marker) == NULL) {
         pem_free(text);
-        return fail(option, "holds no PEM text");
+        return fail(why, option, "holds no PEM text");
     }
     *out = text;
     return true;

@@ -6,13 +6,12 @@
 #ifndef STARLING_SERVER_PEM_H
 #define STARLING_SERVER_PEM_H
 
-#include <stdbool.h>
+#include "channels/base/buf.h"
 
 enum { PEM_BYTES_MAX = 1 << 20 };
 
-/* Loads into *out, NUL-terminated. false: standard error names the option and what is wrong, never the
- * content. */
-bool pem_load(const char *value, const char *option, char **out);
+/* Loads into *out, NUL-terminated. false: `why` got the option and what is wrong, never the content. */
+bool pem_load(const char *value, const char *option, char **out, struct buf *why);
 /* NULL is fine. */
 void pem_free(char *pem);
 

@@ -276,9 +276,14 @@ static struct proxy *proxy_new(const struct proxy_options *options, struct http_
     struct http_field *fields = calloc(options->proxy_static_headers.count + 1, sizeof *fields);
     struct proxy *proxy = calloc(1, sizeof *proxy);
     char *pem = NULL;
+    struct buf why = {0};
     bool is_good = fields != NULL && proxy != NULL &&
                    (options->proxy_tls_server_ca[0] == '\0' ||
-                    pem_load(options->proxy_tls_server_ca, "http.tls.server_ca_pem of a proxy", &pem));
+                    pem_load(options->proxy_tls_server_ca, "http.tls.server_ca_pem of a proxy", &pem, &why));
+    if (why.len > 0) {
+        log_error("proxy_certificate", {"reason", log_text(buf_str(&why))});
+    }
+    buf_release(&why);
     for (size_t i = 0; is_good && i < options->proxy_static_headers.count; i++) {
         struct str line = options->proxy_static_headers.at[i];
         fields[i].name = str_next(&line, ':');

@@ -24,7 +24,7 @@ struct proxy;
 struct proxy_headers; /* of one client */
 
 /* Prepares what `config` has, on `client` of one of `worker_count` workers. NULL: no memory, or a certificate
- * cannot be read, which standard error says. */
+ * cannot be read, which the log says. */
 struct proxies *proxies_new(const struct config *config, struct http_client *client, unsigned worker_count);
 /* Before the client is freed. NULL is fine. */
 void proxies_free(struct proxies *proxies);

@@ -12,6 +12,7 @@
 enum { ROUTES_MAX = 16 };
 
 struct routes {
+    struct routes *older;
     size_t count;
     bool has_internal_port;
     bool has_pages, has_internal_pages;
@@ -75,7 +76,16 @@ struct routes *routes_new(const struct worker *worker)
 
 void routes_free(struct routes *routes)
 {
-    free(routes);
+    while (routes != NULL) {
+        struct routes *older = routes->older;
+        free(routes);
+        routes = older;
+    }
+}
+
+void routes_keep(struct routes *routes, struct routes *older)
+{
+    routes->older = older;
 }
 
 static bool matches(const struct route *route, struct str path)

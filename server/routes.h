@@ -1,4 +1,4 @@
-/* routes.h - which path goes to which handler: a table, built once per worker from the configuration.
+/* routes.h - which path goes to which handler: a table, built per worker from the configuration.
  *
  * A handler gets an exchange with its whole body (exchange.h). Paths are compared as they came, without
  * decoding: everything we serve has a plain name.
@@ -27,7 +27,10 @@ struct routes;
 
 /* NULL without memory. */
 struct routes *routes_new(const struct worker *worker);
+/* Frees it and those it keeps. NULL is fine. */
 void routes_free(struct routes *routes);
+/* Takes `older`, which requests still point to, to be freed together. */
+void routes_keep(struct routes *routes, struct routes *older);
 
 /* The route of a path, or NULL. `is_internal_port`: where the request came in. */
 const struct route *routes_find(const struct routes *routes, struct str path, bool is_internal_port);

@@ -3,17 +3,17 @@
 #include "channels/base/clock.h"
 #include "channels/base/hash.h"
 #include "channels/base/log.h"
-#include "server/auth.h"
 #include "server/feed.h"
+#include "server/generation.h"
 #include "server/listen.h"
 #include "server/login_thread.h"
 #include "server/notify.h"
-#include "server/pem.h"
 #include "server/version.h"
 #include "server/worker.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,8 +28,8 @@ enum {
 struct serving {
     struct config *config;
     struct server server;
-    struct token_verifier *connection_tokens, *subscription_tokens;
-    char *tls_cert, *tls_key;
+    const struct config_source *source;
+    struct generation *generation; /* the newest; `config` is its own */
     uint16_t port, internal_port;
     struct feed *feed;
     sigset_t signals;
@@ -43,18 +43,38 @@ static bool fail(const char *what, const char *why)
 
 /* ---- before the workers ---- */
 
-static bool open_log(const struct config *config)
+/* Where the log goes; -1: errno says why not. */
+static int open_log_file(const struct config *config)
 {
-    int fd = STDOUT_FILENO;
-    if (config->log_file[0] != '\0') {
-        fd = open(config->log_file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
-        if (fd < 0) {
-            return fail(config->log_file, strerror(errno));
-        }
-    }
+    return config->log_file[0] == '\0'
+               ? STDOUT_FILENO
+               : open(config->log_file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+}
+
+static enum log_format log_format_for(const struct config *config, int fd)
+{
     bool is_text =
         config->log_format == CONFIG_LOG_TEXT || (config->log_format == CONFIG_LOG_AUTO && isatty(fd));
-    log_open(fd, config->log_level, is_text ? LOG_FORMAT_TEXT : LOG_FORMAT_JSON);
+    return is_text ? LOG_FORMAT_TEXT : LOG_FORMAT_JSON;
+}
+
+static bool open_log(const struct config *config)
+{
+    int fd = open_log_file(config);
+    if (fd < 0) {
+        return fail(config->log_file, strerror(errno));
+    }
+    log_open(fd, config->log_level, log_format_for(config, fd));
+    return true;
+}
+
+static bool reopen_log(const struct config *config, struct buf *why)
+{
+    int fd = open_log_file(config);
+    if (fd < 0 || !log_switch(fd, config->log_level, log_format_for(config, fd))) {
+        buf_printf(why, "log.file: %s: %s", config->log_file, strerror(errno));
+        return false;
+    }
     return true;
 }
 
@@ -74,17 +94,6 @@ static void raise_descriptor_limit(const struct config *config)
     }
 }
 
-static bool open_verifier(struct token_verifier **out, const struct config *config, bool for_subscription)
-{
-    struct token_settings settings;
-    struct str error = STR("");
-    token_settings_from_config(config, for_subscription, &settings);
-    if (token_verifier_open(out, &settings, &error) != STATUS_OK) {
-        return fail(for_subscription ? "client.subscription_token" : "client.token", error.at);
-    }
-    return true;
-}
-
 static bool prepare(struct serving *serving)
 {
     const struct config *config = serving->config;
@@ -93,13 +102,11 @@ static bool prepare(struct serving *serving)
         return false;
     }
     raise_descriptor_limit(config);
-    if (!open_verifier(&serving->connection_tokens, config, false) ||
-        !open_verifier(&serving->subscription_tokens, config, true)) {
-        return false;
-    }
-    if (config->http_server_tls_enabled &&
-        !(pem_load(config->http_server_tls_cert_pem, "http_server.tls.cert_pem", &serving->tls_cert) &&
-          pem_load(config->http_server_tls_key_pem, "http_server.tls.key_pem", &serving->tls_key))) {
+    struct buf why = {0};
+    serving->generation = generation_first(serving->config, &why);
+    if (serving->generation == NULL) {
+        fprintf(stderr, "error: %.*s\n", STR_ARG(buf_str(&why)));
+        buf_release(&why);
         return false;
     }
     if (config->admin_enabled) {
@@ -111,9 +118,7 @@ static bool prepare(struct serving *serving)
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     unsigned per_core = cores < 1 ? 1 : cores > LIMIT_WORKERS ? LIMIT_WORKERS : (unsigned)cores;
     server->worker_count = config->http_server_workers > 0 ? config->http_server_workers : per_core;
-    server->config = config;
-    server->connection_tokens = serving->connection_tokens;
-    server->subscription_tokens = serving->subscription_tokens;
+    server->generation = serving->generation;
     server->started_monotonic_ms = clock_monotonic_ms();
     server->outbox_total_max = config->limits_outbox_total / server->worker_count;
     random_uuid(server->node_id);
@@ -159,8 +164,8 @@ static bool start_workers(struct serving *serving)
             name_node(serving);
         }
         const char *error = "";
-        if (worker_start(server->workers[i], listeners.at, listeners.count, serving->tls_cert,
-                         serving->tls_key, &error) != STATUS_OK) {
+        if (worker_start(server->workers[i], listeners.at, listeners.count, serving->generation->tls_cert,
+                         serving->generation->tls_key, &error) != STATUS_OK) {
             listeners_close(&listeners);
             return fail("start", error);
         }
@@ -191,6 +196,8 @@ static void block_signals(struct serving *serving)
     sigemptyset(&serving->signals);
     sigaddset(&serving->signals, SIGTERM);
     sigaddset(&serving->signals, SIGINT);
+    sigaddset(&serving->signals, SIGHUP);
+    sigaddset(&serving->signals, SIGUSR1);
     pthread_sigmask(SIG_BLOCK, &serving->signals, NULL);
     signal(SIGPIPE, SIG_IGN);
 }
@@ -204,13 +211,75 @@ static int wait_signal(const struct serving *serving, uint64_t wait_ms)
     return number > 0 ? number : 0;
 }
 
+/* Every worker takes the generation in a turn of its own; a reload is done when all have. */
+static void hand_out(struct serving *serving)
+{
+    struct server *server = &serving->server;
+    sem_t done;
+    unsigned told = 0;
+    sem_init(&done, 0, 0);
+    for (unsigned i = 0; i < server->worker_count; i++) {
+        if (worker_reload(server->workers[i], serving->generation, &done)) {
+            told++;
+        } else {
+            log_error("reload_incomplete", {"worker", log_u64(i)}, {"reason", log_cstr("no memory")});
+        }
+    }
+    for (unsigned i = 0; i < told; i++) {
+        while (sem_wait(&done) != 0) {
+            /* interrupted by a signal */
+        }
+    }
+    sem_destroy(&done);
+}
+
+static void reload(struct serving *serving)
+{
+    struct buf why = {0};
+    notify_reloading();
+    struct generation *next = generation_next(serving->generation, serving->source, &why);
+    if (next != NULL && !reopen_log(next->config, &why)) {
+        next->older = NULL; /* those go on */
+        generation_free(next);
+        next = NULL;
+    }
+    if (next == NULL) {
+        log_error("config_refused", {"reason", log_text(buf_str(&why))});
+    } else {
+        serving->generation = next;
+        serving->config = next->config;
+        hand_out(serving);
+        log_info("config_reloaded", {"generation", log_u64(next->number)});
+    }
+    buf_release(&why);
+    notify_ready();
+}
+
+static void rotate_log(const struct serving *serving)
+{
+    struct buf why = {0};
+    if (!reopen_log(serving->config, &why)) {
+        log_error("log_not_reopened", {"reason", log_text(buf_str(&why))});
+    }
+    buf_release(&why);
+}
+
 static void run_until_signal(struct serving *serving)
 {
     enum { LOOK_MS = 1000 };
     int number = 0;
-    while (number == 0) {
+    bool has_terminal = isatty(STDOUT_FILENO);
+    while (number != SIGTERM && number != SIGINT) {
         notify_watchdog();
         number = wait_signal(serving, LOOK_MS);
+        if (number == SIGHUP && has_terminal && !isatty(STDOUT_FILENO)) {
+            break; /* somebody's window was closed: nobody wants a reload */
+        }
+        if (number == SIGHUP) {
+            reload(serving);
+        } else if (number == SIGUSR1) {
+            rotate_log(serving);
+        }
     }
     log_info("stopping", {"signal", log_cstr(strsignal(number))},
              {"drain_ms", log_u64(serving->config->shutdown_drain_ms)});
@@ -230,7 +299,8 @@ static void drain(struct serving *serving)
     }
     while (atomic_load_explicit(&server->connection_count, memory_order_relaxed) > 0 &&
            clock_monotonic_ms() < end_ms) {
-        if (wait_signal(serving, STOP_POLL_MS) != 0) {
+        int number = wait_signal(serving, STOP_POLL_MS);
+        if (number == SIGTERM || number == SIGINT) {
             log_info("stopping_at_once", {"clients", log_u64(server->connection_count)});
             return;
         }
@@ -277,9 +347,9 @@ static bool write_pid_file(const char *path)
     return fclose(file) == 0 ? true : fail(path, strerror(errno));
 }
 
-int serve_run(struct config *config)
+int serve_run(struct config *config, const struct config_source *source)
 {
-    struct serving serving = {.config = config};
+    struct serving serving = {.config = config, .source = source};
     hash_seed();
     block_signals(&serving);
     bool is_up = prepare(&serving) && start_workers(&serving) && write_pid_file(config->pid_file);
@@ -297,14 +367,11 @@ int serve_run(struct config *config)
     if (is_up && config->pid_file[0] != '\0') {
         (void)unlink(config->pid_file);
     }
-    token_verifier_free(serving.connection_tokens);
-    token_verifier_free(serving.subscription_tokens);
-    pem_free(serving.tls_cert);
-    pem_free(serving.tls_key);
     free(serving.server.workers);
     free(serving.server.hubs);
     if (is_up) {
         log_info("stopped");
     }
+    generation_free(serving.generation);
     return is_up ? 0 : 1;
 }

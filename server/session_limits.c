@@ -16,8 +16,6 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-enum { LOG_EVERY_MS = 1000 };
-
 /* One publish limit: where its options and its counter are. */
 static const struct publish_limit {
     const char *name;
@@ -122,23 +120,14 @@ static void end_wait(struct waiting *waiting, enum status status, const char *ru
 
 static void ask_next(struct waiting *waiting);
 
-/* Once a second: whoever exceeds a rate would fill the log too. */
 static void log_over(const struct waiting *waiting, enum config_limit_mode mode)
 {
     struct session *session = waiting->session;
-    struct worker *worker = session->worker;
     char address[ADDRESS_TEXT_MAX];
-    if (worker->limit_logged_ms != 0 && worker->now_ms - worker->limit_logged_ms < LOG_EVERY_MS) {
-        worker->limit_held_back++;
-        return;
-    }
     log_warn("publish_rate_exceeded", {"limit", log_cstr(publish_limits[waiting->limit].name)},
              {"mode", log_cstr(mode == LIMIT_MODE_HARD ? "hard" : "soft")},
              {"user", log_text(user_name(session->user))}, {"channel", log_text(channel_of(waiting))},
-             {"address", log_text(address_text(session->connection->address, address))},
-             {"held_back", log_u64(worker->limit_held_back)});
-    worker->limit_logged_ms = worker->now_ms;
-    worker->limit_held_back = 0;
+             {"address", log_text(address_text(session->connection->address, address))});
 }
 
 static void on_publish_verdict(void *context, enum quota_verdict verdict)

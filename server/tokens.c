@@ -25,7 +25,7 @@ enum status tokens_verify_connection(struct worker *worker, struct str token, st
 {
     const struct token_verifier *verifier = NULL;
     enum status status =
-        choose(worker->connection_jwks, worker->server->connection_tokens, token, &verifier, refusal);
+        choose(worker->connection_jwks, worker->connection_tokens, token, &verifier, refusal);
     return status == STATUS_OK ? token_verify_connection(verifier, token, clock_wall_ms(), out, refusal)
                                : status;
 }
@@ -35,7 +35,7 @@ enum status tokens_verify_subscription(struct worker *worker, struct str token,
 {
     const struct token_verifier *verifier = NULL;
     enum status status =
-        choose(worker->subscription_jwks, worker->server->subscription_tokens, token, &verifier, refusal);
+        choose(worker->subscription_jwks, worker->subscription_tokens, token, &verifier, refusal);
     return status == STATUS_OK ? token_verify_subscription(verifier, token, clock_wall_ms(), out, refusal)
                                : status;
 }

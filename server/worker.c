@@ -7,6 +7,7 @@
 #include "server/auth.h"
 #include "server/auth_jwks.h"
 #include "server/connection.h"
+#include "server/generation.h"
 #include "server/http_client.h"
 #include "server/protocol.h"
 #include "server/proxy.h"
@@ -423,6 +424,10 @@ static void worker_free(struct worker *worker)
     close_key_sets(worker);
     http_client_free(worker->http);
     proxies_free(worker->proxies);
+    for (size_t i = 0; i < worker->old_proxies_count; i++) {
+        proxies_free(worker->old_proxies[i]);
+    }
+    free((void *)worker->old_proxies);
     if (worker->loop != NULL && worker->loop->loop != NULL) {
         ev_async_stop(worker->loop->loop, &worker->loop->wake);
         ev_loop_destroy(worker->loop->loop);
@@ -467,7 +472,6 @@ static void set_limits(struct worker *worker)
     worker->echo_limits = (struct websocket_limits){.message_bytes_max = ECHO_MESSAGE_BYTES_MAX,
                                                     .fragments_max = UINT16_MAX,
                                                     .empty_fragments_max = UINT16_MAX};
-    rate_init(&worker->connect_rate, config->client_connection_rate_limit, 0);
 }
 
 static void on_occupancy(void *owner, struct str channel, bool is_occupied)
@@ -492,6 +496,13 @@ static void on_published(void *owner, const struct op *op)
     }
 }
 
+static void use_generation(struct worker *worker, const struct generation *generation)
+{
+    worker->config = generation->config;
+    worker->connection_tokens = generation->connection_tokens;
+    worker->subscription_tokens = generation->subscription_tokens;
+}
+
 static struct worker *worker_new(struct server *server, unsigned index)
 {
     struct worker *worker = calloc(1, sizeof *worker);
@@ -500,7 +511,7 @@ static struct worker *worker_new(struct server *server, unsigned index)
     }
     worker->index = index;
     worker->server = server;
-    worker->config = server->config;
+    use_generation(worker, server->generation);
     list_init(&worker->connections);
     list_init(&worker->dirty);
     list_init(&worker->dead);
@@ -526,7 +537,7 @@ static struct worker *worker_new(struct server *server, unsigned index)
     const char *error;
     worker->http = http_client_new(worker->loop->loop, &error);
     worker->proxies =
-        worker->http == NULL ? NULL : proxies_new(server->config, worker->http, server->worker_count);
+        worker->http == NULL ? NULL : proxies_new(worker->config, worker->http, server->worker_count);
     worker->webhooks = worker->http == NULL ? NULL : webhooks_new(worker);
     if (worker->proxies == NULL || worker->webhooks == NULL || !open_key_sets(worker)) {
         log_error("worker_failed",
@@ -547,13 +558,14 @@ static struct worker *worker_new(struct server *server, unsigned index)
         return NULL;
     }
     set_limits(worker);
+    rate_init(&worker->connect_rate, worker->config->client_connection_rate_limit, 0);
     ev_async_init(&worker->loop->wake, on_wake);
     ev_async_start(worker->loop->loop, &worker->loop->wake);
     const struct hub_options options = {
         .index = index,
         .worker_count = server->worker_count,
         .hubs = server->hubs,
-        .mails_max = server->config->limits_mailbox_size,
+        .mails_max = worker->config->limits_mailbox_size,
         .owner = worker,
         .wake = worker_wake,
         .encode = transport_encode,
@@ -562,8 +574,8 @@ static struct worker *worker_new(struct server *server, unsigned index)
                             ? on_occupancy
                             : NULL,
         .on_published = webhooks_want(worker->webhooks, WEBHOOK_PUBLISHED) ? on_published : NULL,
-        .broker_limits = {.streams_max = server->config->limits_streams_max / server->worker_count + 1,
-                          .history_bytes_max = server->config->limits_history_total / server->worker_count},
+        .broker_limits = {.streams_max = worker->config->limits_streams_max / server->worker_count + 1,
+                          .history_bytes_max = worker->config->limits_history_total / server->worker_count},
         .broker_new = broker_memory_new,
     };
     worker->hub = hub_new(&options);
@@ -653,6 +665,85 @@ void workers_release(struct server *server)
         server->hubs[i] = NULL;
     }
     thread_bufs_release();
+}
+
+/* ---- a new configuration ---- */
+
+struct generation_mail {
+    struct mail mail;
+    const struct generation *generation;
+    sem_t *done;
+};
+
+static const struct channel_options *resolve_options(void *context, struct str channel)
+{
+    const struct worker *worker = context;
+    const struct channel_options *options;
+    enum status status = channel_rules_resolve(&worker->config->channels, channel, &options);
+    return status == STATUS_OK ? options : NULL;
+}
+
+/* Requests are under way that point to the old ones, which therefore stay. */
+static void renew_routes(struct worker *worker)
+{
+    struct routes *routes = routes_new(worker);
+    if (routes == NULL) {
+        log_error("reload_incomplete", {"kept", log_cstr("routes")});
+        return;
+    }
+    routes_keep(routes, worker->routes);
+    worker->routes = routes;
+}
+
+static void renew_proxies(struct worker *worker)
+{
+    struct proxies *proxies = proxies_new(worker->config, worker->http, worker->server->worker_count);
+    struct proxies **old = NULL;
+    if (proxies != NULL) {
+        old = (struct proxies **)realloc((void *)worker->old_proxies,
+                                         (worker->old_proxies_count + 1) * sizeof *old);
+    }
+    if (old == NULL) {
+        proxies_free(proxies);
+        log_error("reload_incomplete", {"kept", log_cstr("event proxy")});
+        return;
+    }
+    worker->old_proxies = old;
+    worker->old_proxies[worker->old_proxies_count++] = worker->proxies;
+    worker->proxies = proxies;
+}
+
+static void take_generation(void *receiver, struct mail *mail)
+{
+    struct worker *worker = worker_of(receiver);
+    struct generation_mail *news = container_of(mail, struct generation_mail, mail);
+    const struct generation *generation = news->generation;
+    const char *error;
+    use_generation(worker, generation);
+    set_limits(worker);
+    renew_routes(worker);
+    renew_proxies(worker);
+    hub_reconfigure(worker->hub, resolve_options, worker);
+    if (generation->tls_cert != NULL &&
+        !front_use_certificate(worker->front, generation->tls_cert, generation->tls_key, &error)) {
+        log_error("reload_incomplete", {"kept", log_cstr("certificate")}, {"reason", log_cstr(error)});
+    }
+    sem_post(news->done);
+    free(news);
+}
+
+bool worker_reload(struct worker *worker, const struct generation *generation, sem_t *done)
+{
+    struct generation_mail *news = calloc(1, sizeof *news);
+    if (news == NULL) {
+        return false;
+    }
+    *news =
+        (struct generation_mail){.mail = {.run = take_generation}, .generation = generation, .done = done};
+    while (!hub_post_from_main(worker->hub, &news->mail)) {
+        sched_yield(); /* the worker is busy with a full mailbox, and empties it */
+    }
+    return true;
 }
 
 uint64_t worker_random(struct worker *worker, uint64_t bound)

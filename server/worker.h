@@ -26,8 +26,10 @@
 #include "server/timers.h"
 #include "server/websocket.h"
 
+#include <semaphore.h>
 #include <stdatomic.h>
 
+struct generation;
 struct login_thread;
 struct token_verifier;
 
@@ -35,15 +37,13 @@ enum { WRITE_DELAY_MS_MAX = 100 }; /* of the namespace option write_delay */
 
 /* What all workers share: made by main before the first starts, constant afterwards but for the atomics. */
 struct server {
-    const struct config *config;
+    const struct generation *generation; /* the one that workers start with */
     struct worker **workers;
     struct hub **hubs;
     unsigned worker_count;
     char node_id[UUID_TEXT_LEN + 1];
     char node_name[256];
     uint64_t started_monotonic_ms;
-    const struct token_verifier *connection_tokens,
-        *subscription_tokens;    /* NULL where no key is configured */
     struct login_thread *logins; /* compares passwords; NULL where nobody signs in by one */
     uint64_t outbox_total_max;   /* bytes queued for all connections of one worker */
     atomic_uint
@@ -54,7 +54,8 @@ struct server {
 struct worker {
     unsigned index;
     struct server *server;
-    const struct config *config;
+    const struct config *config; /* of the current generation, as the tokens below */
+    const struct token_verifier *connection_tokens, *subscription_tokens;
     struct hub *hub;
     struct front *front;
     struct timers timers;
@@ -75,13 +76,13 @@ struct worker {
     struct routes *routes;
     struct http_client *http; /* NULL once the thread ends */
     struct proxies *proxies;
+    struct proxies **old_proxies; /* of older generations: questions may be under way */
+    size_t old_proxies_count;
     uint64_t outbox_bytes; /* queued on all connections of this worker */
     bool is_draining;
     bool is_serving;          /* main's: the thread runs */
     uint64_t stalled_ms;      /* when the loop last came back from a stall of more than a second; 0: never */
     uint64_t random_state;    /* of worker_random(): jitter, nothing secret */
-    uint64_t limit_logged_ms; /* when a publish rate was last logged as exceeded */
-    uint64_t limit_held_back; /* lines that were not logged since */
     struct rate connect_rate; /* this worker's share of client.connection_rate_limit */
     struct http_limits http_limits;
     struct websocket_limits websocket_limits, echo_limits;
@@ -108,6 +109,10 @@ enum status worker_start(struct worker *worker, const struct listener *listeners
 /* Begins to stop: no new connections; those that are open are closed with 3001 one after the other over
  * `drain_ms`. */
 void worker_drain(struct worker *worker, uint64_t drain_ms);
+
+/* Makes the worker use another generation, without a connection noticing; it posts `done` when it does. From
+ * main, while the thread runs. false: no memory, and nothing will be posted. */
+bool worker_reload(struct worker *worker, const struct generation *generation, sem_t *done);
 /* Closes what is left at once and ends the thread. */
 void worker_stop(struct worker *worker);
 /* Once every worker has stopped: lets the hubs finish what they still owe each other, then frees all workers.

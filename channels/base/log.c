@@ -2,6 +2,7 @@
 
 #include "channels/base/clock.h"
 
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <time.h>
@@ -11,9 +12,20 @@ enum { VALUE_BYTES_MAX = 256, LINE_BYTES_MAX = 4096, WARNINGS_PER_SECOND = 10, W
 
 static const char *const level_names[] = {"trace", "debug", "info", "warn", "error", "fatal", "none"};
 
-static int log_fd = 1;
-static enum log_level log_lowest = LOG_INFO;
-static enum log_format log_form = LOG_FORMAT_TEXT;
+/* Written by main, read by every thread; relaxed, because each is right by itself. */
+static atomic_int log_fd = 1;
+static atomic_int log_lowest = LOG_INFO;
+static atomic_int log_form = LOG_FORMAT_TEXT;
+
+static int get(atomic_int *value)
+{
+    return atomic_load_explicit(value, memory_order_relaxed);
+}
+
+static void set(atomic_int *value, int to)
+{
+    atomic_store_explicit(value, to, memory_order_relaxed);
+}
 
 /* How often each warning may be written. The slot is chosen by the address of the event's name, which is a
  * literal; two events that share a slot share its budget. Relaxed atomics: a warning too many does no harm.
@@ -26,14 +38,33 @@ static struct {
 
 void log_open(int fd, enum log_level lowest, enum log_format format)
 {
-    log_fd = fd;
-    log_lowest = lowest;
-    log_form = format;
+    set(&log_fd, fd);
+    set(&log_lowest, (int)lowest);
+    set(&log_form, (int)format);
+}
+
+bool log_switch(int fd, enum log_level lowest, enum log_format format)
+{
+    int old = get(&log_fd);
+    if (old <= STDERR_FILENO) {
+        set(&log_fd, fd);
+    } else if (fd != old) {
+        /* A thread may be about to write to the old number, so that it stays a log. */
+        if (dup3(fd, old, O_CLOEXEC) < 0) {
+            return false;
+        }
+        if (fd > STDERR_FILENO) {
+            (void)close(fd); /* its file has the old number now */
+        }
+    }
+    set(&log_lowest, (int)lowest);
+    set(&log_form, (int)format);
+    return true;
 }
 
 enum log_level log_level(void)
 {
-    return log_lowest;
+    return (enum log_level)get(&log_lowest);
 }
 
 bool log_level_from_text(struct str text, enum log_level *out)
@@ -106,7 +137,7 @@ static void put_value(struct line *line, const struct log_value *value)
     char number[24];
     switch (value->kind) {
     case LOG_VALUE_TEXT:
-        if (log_form == LOG_FORMAT_TEXT && is_plain(value->text)) {
+        if (get(&log_form) == LOG_FORMAT_TEXT && is_plain(value->text)) {
             put(line, value->text.at, value->text.len);
         } else {
             put_escaped(line, value->text);
@@ -121,7 +152,7 @@ static void put_value(struct line *line, const struct log_value *value)
 
 static void put_key(struct line *line, const char *key)
 {
-    if (log_form == LOG_FORMAT_JSON) {
+    if (get(&log_form) == LOG_FORMAT_JSON) {
         put_cstr(line, ",\"");
         put_cstr(line, key);
         put_cstr(line, "\":");
@@ -161,7 +192,7 @@ static void put_time(struct line *line)
 
 void log_event(enum log_level level, const char *event, const struct log_field *fields, size_t count)
 {
-    if (level < log_lowest || log_lowest == LOG_NONE) {
+    if (level < log_level() || log_level() == LOG_NONE) {
         return;
     }
     unsigned suppressed = 0;
@@ -169,7 +200,7 @@ void log_event(enum log_level level, const char *event, const struct log_field *
         return;
     }
     struct line line = {.len = 0};
-    if (log_form == LOG_FORMAT_JSON) {
+    if (get(&log_form) == LOG_FORMAT_JSON) {
         put_cstr(&line, "{\"time\":\"");
         put_time(&line);
         put_cstr(&line, "\",\"level\":\"");
@@ -194,7 +225,7 @@ void log_event(enum log_level level, const char *event, const struct log_field *
         put_key(&line, "suppressed");
         put_value(&line, &(struct log_value){.kind = LOG_VALUE_U64, .u64 = suppressed});
     }
-    if (log_form == LOG_FORMAT_JSON) {
+    if (get(&log_form) == LOG_FORMAT_JSON) {
         if (line.len >= sizeof line.bytes - 1) {
             line.len = sizeof line.bytes - 2; /* room for the brace: a cut line is still closed */
         }
@@ -202,6 +233,6 @@ void log_event(enum log_level level, const char *event, const struct log_field *
     }
     line.bytes[line.len++] = '\n';
     /* A log that cannot be written must not stop the server: the line is lost. */
-    ssize_t ignored = write(log_fd, line.bytes, line.len);
+    ssize_t ignored = write(get(&log_fd), line.bytes, line.len);
     (void)ignored;
 }

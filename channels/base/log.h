@@ -54,6 +54,10 @@ static inline struct log_value log_bool(bool value)
 
 /* Main, before other threads start. `fd` is where lines go (1 by default); log does not close it. */
 void log_open(int fd, enum log_level lowest, enum log_format format);
+/* The same while threads run: a line goes to the old place or to the new one, none is lost. Takes `fd`,
+ * unless it is one of the standard ones. false: it could not be put in place, and everything stays as it was.
+ */
+bool log_switch(int fd, enum log_level lowest, enum log_format format);
 enum log_level log_level(void);
 
 /* true: text was a level name of the configuration ("info", "none", …) and *out is set. */

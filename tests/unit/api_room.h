@@ -239,8 +239,7 @@ static void room_open(const char *more)
     }
     config_report_release(&report);
     buf_release(&text);
-    room.server = (struct server){
-        .config = room.config, .workers = room.workers, .hubs = room.hubs, .worker_count = ROOM_WORKERS};
+    room.server = (struct server){.workers = room.workers, .hubs = room.hubs, .worker_count = ROOM_WORKERS};
     (void)snprintf(room.server.node_id, sizeof room.server.node_id, "the-id");
     (void)snprintf(room.server.node_name, sizeof room.server.node_name, "the \"name\"");
     for (unsigned i = 0; i < ROOM_WORKERS; i++) {

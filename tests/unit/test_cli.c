@@ -30,8 +30,9 @@ struct run {
 
 static struct run run;
 
-static int fake_serve(struct config *config)
+static int fake_serve(struct config *config, const struct config_source *source)
 {
+    (void)source;
     run.was_served = true;
     run.port = config->http_server_port;
     run.is_dev = config->is_dev;

@@ -68,7 +68,7 @@ const NAMESPACES = [
     { name: 'closed' },
 ];
 
-function baseConfig(): Config {
+export function baseConfig(): Config {
     return {
         http_server: { address: ['127.0.0.1'], port: 0, workers: 2 },
         log: { level: 'info', format: 'json' },
