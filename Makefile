@@ -68,6 +68,8 @@ $(OUT)/libstarling.a: $(LIB_OBJ)
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $^
 
+$(OUT)/server/openapi.o: server/openapi.yaml
+
 $(OUT)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(SAY) "  cc    $@"

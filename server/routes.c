@@ -4,6 +4,7 @@
 #include "server/handshake.h"
 #include "server/health.h"
 #include "server/login.h"
+#include "server/openapi.h"
 #include "server/pages.h"
 #include "server/worker.h"
 
@@ -50,6 +51,8 @@ struct routes *routes_new(const struct worker *worker)
                            .is_internal = true,
                            .body_bytes_max = config->limits_http_body_size,
                            .handle = api_handle});
+        add(routes, "/openapi.yaml",
+            (struct route){.methods = ROUTE_GET, .is_internal = true, .handle = openapi_handle});
     }
     if (config->health_enabled) {
         add(routes, config->health_handler_prefix,
