@@ -9,7 +9,10 @@
 #include "server/cookie_auth.h"
 #include "server/password.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define SECRET_1 "k3VrPq8sW2mXz7Lt0BnJcYd5HfGaUe1R"
 #define SECRET_2 "f8SgQw1zXc5Vb7Nm2Kj4Hl6Po9Iu3Yt0"
@@ -156,6 +159,28 @@ static void A32_weak_and_sample_secrets_of_cookies_stop_the_start(void **state)
     expect_error(
         COOKIE_AUTH(",\"keys\":{\"1\":\"" SECRET_1 "\",\"0\":\"changeme-changeme-changeme-changeme\"}"),
         "everybody knows");
+}
+
+static void A32_keys_in_a_file_that_everybody_may_read_stop_the_start(void **state)
+{
+    (void)state;
+    static const mode_t modes[] = {0600, 0640, 0644};
+    for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
+        char path[] = "/tmp/starling-keys-XXXXXX.json";
+        struct config_report report = {0};
+        struct config *config = NULL;
+        int fd = mkstemps(path, 5);
+        assert_true(fd >= 0);
+        static const char text[] = "{\"client\":{\"cookie_auth\":{\"enabled\":true" KEYS "}}}";
+        assert_int_equal(write(fd, text, sizeof text - 1), sizeof text - 1);
+        assert_int_equal(fchmod(fd, modes[i]), 0);
+        assert_int_equal(close(fd), 0);
+        enum status status = config_load(&config, &(struct config_source){.file = path}, &report);
+        assert_int_equal(status, modes[i] == 0644 ? STATUS_BAD_REQUEST : STATUS_OK);
+        config_free(config);
+        config_report_release(&report);
+        assert_int_equal(unlink(path), 0);
+    }
 }
 
 #define ADMIN(more) \
@@ -312,6 +337,7 @@ int main(void)
         cmocka_unit_test(a_use_without_what_it_needs_stops_the_start),
         cmocka_unit_test(H07_cookies_with_all_origins_allowed_stop_the_start),
         cmocka_unit_test(A32_weak_and_sample_secrets_of_cookies_stop_the_start),
+        cmocka_unit_test(A32_keys_in_a_file_that_everybody_may_read_stop_the_start),
         cmocka_unit_test(A33_an_administrator_without_a_password_stops_the_start),
         cmocka_unit_test(a_password_matches_its_hash_only),
         cmocka_unit_test(a_cookie_names_its_user_until_it_is_too_old),
