@@ -202,6 +202,7 @@ tests/spec/node_modules/.starling-lock: tests/spec/package-lock.json
 spec: $(OUT)/starling tests/spec/node_modules/.starling-lock   ## specifications against the binary of this BUILD (SPEC=words)
 	@node tests/spec/build.mjs $(OUT)/spec
 	@STARLING_BINARY=$(abspath $(OUT)/starling) STARLING_SPEC_SLOWNESS=$(or $(SPEC_SLOWNESS_$(BUILD)),1) \
+	    TSAN_OPTIONS=suppressions=$(abspath tests/spec/tsan.supp):print_suppressions=0 \
 	    node tests/spec/run.mjs $(OUT)/spec $(SPEC)
 
 spec-check: tests/spec/node_modules/.starling-lock   ## types of the specifications
