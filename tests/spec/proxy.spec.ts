@@ -864,15 +864,19 @@ describe('the RPC proxy', () => {
             await opened;
             return { result: {} };
         });
-        const client = await Client.connect(patient, userToken('42'));
-        const id = client.command('rpc', { method: 'slow' });
-        await client.expectPing(10000);
-        await client.expectPing(10000);
-        open();
-        await client.expectReply(id);
-        await client.publish('open:a', 1); /* both pongs were expected */
-        client.close();
-        await patient.stop();
+        try {
+            const client = await Client.connect(patient, userToken('42'));
+            const id = client.command('rpc', { method: 'slow' });
+            await client.expectPing(10000);
+            await client.expectPing(10000);
+            open();
+            await client.expectReply(id);
+            await client.publish('open:a', 1); /* both pongs were expected */
+            client.close();
+        } finally {
+            open();
+            await patient.stop();
+        }
     });
 });
 
