@@ -93,6 +93,18 @@ static bool is_absent(struct str span)
     return kind == JSON_KIND_NONE || kind == JSON_KIND_NULL;
 }
 
+/* The value; empty where it is absent. */
+static struct str present(struct str span)
+{
+    return is_absent(span) ? STR("") : span;
+}
+
+/* Twice a text holds all strings of it and all that is decoded from base64, so that none of them moves. */
+static bool reserve_for(struct buf *scratch, struct str text)
+{
+    return buf_reserve(scratch, 2 * text.len);
+}
+
 /* Each getter leaves *out as it is where the member is absent or null; false: it has another type. */
 
 static bool get_text(struct str span, struct buf *scratch, struct str *out)
@@ -118,13 +130,11 @@ static bool get_payload(struct str raw, struct str base64, struct buf *scratch, 
         return false;
     }
     if (text.len == 0) {
-        *out = is_absent(raw) ? (struct str){0} : raw;
+        *out = present(raw);
         return true;
     }
-    size_t bytes_max = CRYPTO_BASE64_BYTES_MAX(text.len);
     size_t len = 0;
-    if (!buf_reserve(scratch, bytes_max) ||
-        !crypto_base64_decode(text, scratch->at + scratch->len, bytes_max, &len)) {
+    if (!crypto_base64_decode(text, scratch->at + scratch->len, scratch->capacity - scratch->len, &len)) {
         return false;
     }
     *out = str_make(scratch->at + scratch->len, len);
@@ -162,9 +172,8 @@ void proxy_read_reply(struct str body, struct buf *scratch, struct proxy_reply *
     struct json_member members[] = {{.name = "result"}, {.name = "error"}, {.name = "disconnect"}};
     struct str result, error, disconnect;
     *out = (struct proxy_reply){.verdict = PROXY_FAILURE};
-    /* Twice the body holds all texts and all that is decoded from base64, so that none of them moves. */
     if (json_object_read(body, members, 3, JSON_DEPTH_DEFAULT) != JSON_READ_OK ||
-        !buf_reserve(scratch, 2 * body.len)) {
+        !reserve_for(scratch, body)) {
         return;
     }
     result = members[0].value;
@@ -246,7 +255,7 @@ static void read_connect(struct claim_reader *reader, struct connection_claims *
     if (!read_shared(reader, members, COUNT, &out->expire_at_s, &out->info, &out->data)) {
         return;
     }
-    out->meta = claim_is_absent(members[META].value) ? (struct str){0} : members[META].value;
+    out->meta = present(members[META].value);
     if (out->meta.len > 0 && json_kind(out->meta) != JSON_KIND_OBJECT) {
         claim_refuse(reader, "meta is not an object");
         return;
@@ -304,12 +313,12 @@ bool proxy_read_refresh(struct str result, struct buf *scratch, struct proxy_ref
     struct json_member members[] = {
         {.name = "expired"}, {.name = "expire_at"}, {.name = "info"}, {.name = "b64info"}, {.name = "meta"}};
     *out = (struct proxy_refresh_result){0};
-    if (json_object_members(result, members, 5) != JSON_READ_OK ||
+    if (json_object_members(result, members, 5) != JSON_READ_OK || !reserve_for(scratch, result) ||
         !get_bool(members[0].value, &out->is_expired) || !get_u64(members[1].value, &out->expire_at_s) ||
         !get_payload(members[2].value, members[3].value, scratch, &out->info)) {
         return false;
     }
-    out->meta = is_absent(members[4].value) ? (struct str){0} : members[4].value;
+    out->meta = present(members[4].value);
     return out->meta.len == 0 || json_kind(out->meta) == JSON_KIND_OBJECT;
 }
 
@@ -338,7 +347,7 @@ bool proxy_read_publish(struct str result, struct buf *scratch, struct proxy_pub
         {.name = "data"},  {.name = "b64data"}, {.name = "tags"},          {.name = "idempotency_key"},
         {.name = "delta"}, {.name = "version"}, {.name = "version_epoch"}, {.name = "skip_history"}};
     *out = (struct proxy_publish_result){0};
-    return json_object_members(result, members, 8) == JSON_READ_OK &&
+    return json_object_members(result, members, 8) == JSON_READ_OK && reserve_for(scratch, result) &&
            get_payload(members[0].value, members[1].value, scratch, &out->data) &&
            get_tags(members[2].value, scratch, &out->tags) &&
            get_text(members[3].value, scratch, &out->idempotency_key) &&
@@ -351,6 +360,6 @@ bool proxy_read_rpc(struct str result, struct buf *scratch, struct str *data)
 {
     struct json_member members[] = {{.name = "data"}, {.name = "b64data"}};
     *data = (struct str){0};
-    return json_object_members(result, members, 2) == JSON_READ_OK &&
+    return json_object_members(result, members, 2) == JSON_READ_OK && reserve_for(scratch, result) &&
            get_payload(members[0].value, members[1].value, scratch, data);
 }

@@ -57,7 +57,8 @@ void proxy_read_reply(struct str body, struct buf *scratch, struct proxy_reply *
 void proxy_reply_from_status(const struct proxy_transforms *transforms, unsigned status,
                              struct proxy_reply *out);
 
-/* Each reads the result of its event; false: malformed, or no memory. Claims are the caller's to release. */
+/* Each reads the result of its event; false: malformed, or no memory. Claims are the caller's to release.
+ * Those with `scratch` may move what was put there before. */
 bool proxy_read_connect(struct str result, struct connection_claims *out);
 bool proxy_read_subscribe(struct str result, struct subscription_claims *out);
 
