@@ -7,15 +7,8 @@ import type { Json } from './support/client.ts';
 import { request } from './support/http.ts';
 import { API_KEY, serverFor } from './support/server.ts';
 
-const server = serverFor({
-    channel: {
-        without_namespace: { presence: true, history_size: 10, history_ttl: '60s' },
-        namespaces: [{ name: 'chat', presence: true, history_size: 10, history_ttl: '60s' }],
-    },
-});
-
-async function description(): Promise<Json> {
-    const response = await request(server.port, '/openapi.yaml');
+async function description(port: number): Promise<Json> {
+    const response = await request(port, '/openapi.yaml');
     assert.equal(response.status, 200);
     assert.match(response.headers['content-type'] ?? '', /^application\/yaml/);
     return parse(response.body) as Json;
@@ -35,8 +28,15 @@ function operations(document: Json): { path: string; method: string; operation: 
 }
 
 describe('the description at /openapi.yaml', () => {
+    const server = serverFor({
+        channel: {
+            without_namespace: { presence: true, history_size: 10, history_ttl: '60s' },
+            namespaces: [{ name: 'chat', presence: true, history_size: 10, history_ttl: '60s' }],
+        },
+    });
+
     test('is OpenAPI 3.1 with unique operations, and every reference leads somewhere', async () => {
-        const document = await description();
+        const document = await description(server.port);
         assert.match(document.openapi as string, /^3\.1\./);
         const ids = operations(document).map(({ operation }) => operation.operationId as string);
         assert.ok(ids.every((id) => id !== undefined));
@@ -53,7 +53,7 @@ describe('the description at /openapi.yaml', () => {
     });
 
     test('names calls that exist: every example is answered, in the form that is described', async () => {
-        const document = await description();
+        const document = await description(server.port);
         const ajv = new Ajv({ strict: false, validateFormats: false });
         ajv.addSchema({ $id: 'document', ...document });
         for (const { path, method, operation } of operations(document)) {
@@ -84,7 +84,7 @@ describe('the description at /openapi.yaml', () => {
     });
 
     test('leaves no method of the API out', async () => {
-        const described = new Set(operations(await description()).map(({ path }) => path));
+        const described = new Set(operations(await description(server.port)).map(({ path }) => path));
         for (const method of [
             'publish', 'broadcast', 'subscribe', 'unsubscribe', 'disconnect', 'refresh', 'presence', 'presence_stats',
             'history', 'history_remove', 'channels', 'info', 'rpc', 'batch', 'connections',
