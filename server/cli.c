@@ -1,6 +1,7 @@
 #include "server/cli.h"
 
 #include "channels/base/hash.h"
+#include "server/cli_doctor.h"
 #include "server/cli_explain.h"
 #include "server/cli_tokens.h"
 #include "server/version.h"
@@ -130,6 +131,18 @@ static const struct command commands[] = {
         .meaning = "read a password from standard input and print its hash for admin.password_hash",
         .details = "",
         .example = "starling hashpassword < password.txt",
+    },
+    {
+        .name = "doctor",
+        .run = cli_doctor,
+        .arguments = "URL [URL ...] [--token TOKEN] | --local [-c FILE]",
+        .meaning = "say which step on the way to a server fails, and the likely cause",
+        .details =
+            "  URL                     ws, wss, http or https; several are hops, the public one first\n"
+            "      --token TOKEN       connection token for the connect command\n"
+            "      --local             ask the configured port whether it is ready; says nothing if so\n"
+            "  -c, --config FILE       for --local, and --section.option=value as for serve\n",
+        .example = "starling doctor wss://chat.example.com",
     },
     {
         .name = "pub",

@@ -1,15 +1,12 @@
 #include "server/ws_client.h"
 
 #include "channels/base/random.h"
+#include "server/cli_url.h"
 #include "server/crypto.h"
+#include "server/tls_stream.h"
 #include "server/websocket.h"
 
-#include <errno.h>
-#include <netdb.h>
-#include <poll.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 enum { KEY_BYTES = 16, ANSWER_BYTES_MAX = 16 * 1024, RECEIVE_BYTES = 16 * 1024 };
 
@@ -20,7 +17,7 @@ static const struct websocket_limits limits = {
 };
 
 struct ws_client {
-    int fd;
+    struct tls_stream *stream;
     struct websocket_reader reader;
     unsigned char received[RECEIVE_BYTES];
     unsigned char *at; /* what of `received` was not read yet */
@@ -33,128 +30,6 @@ static void append_printable(struct buf *out, struct str text)
     for (size_t i = 0; i < text.len; i++) {
         unsigned char c = (unsigned char)text.at[i];
         buf_append_char(out, c < 0x20 || c >= 0x7F ? '?' : (char)c);
-    }
-}
-
-/* -- address --------------------------------------------------------------------------------------------- */
-
-struct target {
-    char *host; /* owned */
-    char *port; /* owned */
-    char *path; /* owned */
-    struct str authority;
-};
-
-static void target_release(struct target *target)
-{
-    free(target->host);
-    free(target->port);
-    free(target->path);
-}
-
-/* ws://host:port/path; the host may be an IPv6 address in brackets. */
-static bool target_parse(struct target *out, struct str url)
-{
-    struct str scheme = STR("ws://");
-    *out = (struct target){0};
-    for (size_t i = 0; i < url.len; i++) {
-        if ((unsigned char)url.at[i] <= 0x20 || (unsigned char)url.at[i] >= 0x7F) {
-            return false; /* nothing that could end the request line */
-        }
-    }
-    if (!str_starts_with(url, scheme)) {
-        return false;
-    }
-    url = str_skip(url, scheme.len);
-    ptrdiff_t slash = str_find(url, '/');
-    out->authority = slash < 0 ? url : str_first(url, (size_t)slash);
-    struct str path = slash < 0 ? STR("/connection/websocket") : str_skip(url, (size_t)slash);
-    ptrdiff_t colon = str_find_last(out->authority, ':');
-    ptrdiff_t bracket = str_find_last(out->authority, ']');
-    bool has_port = colon > bracket;
-    struct str host = has_port ? str_first(out->authority, (size_t)colon) : out->authority;
-    struct str port = has_port ? str_skip(out->authority, (size_t)colon + 1) : STR("80");
-    if (bracket >= 0 && str_starts_with(host, STR("["))) {
-        host = str_make(host.at + 1, host.len - 2);
-    }
-    uint64_t number;
-    out->host = str_to_cstr(host);
-    out->port = str_to_cstr(port);
-    out->path = str_to_cstr(path);
-    return host.len > 0 && str_to_u64(port, 65535, &number) && out->host != NULL && out->port != NULL &&
-           out->path != NULL;
-}
-
-static int connect_to(const struct target *target, struct buf *why)
-{
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
-    struct addrinfo *addresses = NULL;
-    int fd = -1;
-    const char *reason = "no address";
-    int code = getaddrinfo(target->host, target->port, &hints, &addresses);
-    if (code != 0) {
-        reason = gai_strerror(code);
-    }
-    for (const struct addrinfo *it = addresses; it != NULL && fd < 0; it = it->ai_next) {
-        fd = socket(it->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (fd >= 0 && connect(fd, it->ai_addr, it->ai_addrlen) != 0) {
-            reason = strerror(errno);
-            (void)close(fd); /* never connected: nothing to lose */
-            fd = -1;
-        }
-    }
-    if (addresses != NULL) {
-        freeaddrinfo(addresses);
-    }
-    if (fd < 0) {
-        buf_printf(why, "cannot connect to %.*s: %s", STR_ARG(target->authority), reason);
-    }
-    return fd;
-}
-
-/* -- bytes ----------------------------------------------------------------------------------------------- */
-
-static bool send_all(int fd, const void *bytes, size_t len, struct buf *why)
-{
-    const char *at = bytes;
-    while (len > 0) {
-        ssize_t count = send(fd, at, len, MSG_NOSIGNAL);
-        if (count < 0 && errno == EINTR) {
-            continue;
-        }
-        if (count < 0) {
-            buf_printf(why, "cannot send: %s", strerror(errno));
-            return false;
-        }
-        at += count;
-        len -= (size_t)count;
-    }
-    return true;
-}
-
-/* Waits, then takes what has come. false: `why` got the reason. */
-static bool receive_some(int fd, int timeout_ms, void *out, size_t size, size_t *out_len, struct buf *why)
-{
-    for (;;) {
-        struct pollfd wait = {.fd = fd, .events = POLLIN};
-        int ready = poll(&wait, 1, timeout_ms);
-        ssize_t count = ready > 0 ? recv(fd, out, size, 0) : -1;
-        if (ready == 0) {
-            buf_append_lit(why, "the server says nothing");
-            return false;
-        }
-        if (count > 0) {
-            *out_len = (size_t)count;
-            return true;
-        }
-        if (count == 0) {
-            buf_append_lit(why, "the server dropped the connection");
-            return false;
-        }
-        if (errno != EINTR) {
-            buf_printf(why, "cannot receive: %s", strerror(errno));
-            return false;
-        }
     }
 }
 
@@ -173,10 +48,14 @@ static struct str find_field(struct str head, struct str name)
     return (struct str){0};
 }
 
-static bool check_answer(struct str head, const char accept[WEBSOCKET_ACCEPT_KEY_LEN], struct buf *why)
+static bool check_answer(struct str head, const char accept[WEBSOCKET_ACCEPT_KEY_LEN], unsigned *out_status,
+                         struct buf *why)
 {
     struct str rest = head;
     struct str status = str_next(&rest, '\r');
+    uint64_t code = 0;
+    (void)str_to_u64(str_first(str_skip(status, 9), 3), 999, &code); /* 0: no HTTP at all */
+    *out_status = (unsigned)code;
     if (!str_starts_with(status, STR("HTTP/1.1 101"))) {
         buf_append_lit(why, "the server answered: ");
         append_printable(why, str_first(status, 100));
@@ -192,14 +71,14 @@ static bool check_answer(struct str head, const char accept[WEBSOCKET_ACCEPT_KEY
 
 /* What follows the head already belongs to the first frames, and stays in client->received. */
 static bool receive_answer(struct ws_client *client, const char accept[WEBSOCKET_ACCEPT_KEY_LEN],
-                           struct buf *why)
+                           unsigned *out_status, struct buf *why)
 {
     _Static_assert(ANSWER_BYTES_MAX <= RECEIVE_BYTES, "the head must fit");
     size_t len = 0;
     while (len < ANSWER_BYTES_MAX) {
         size_t count;
-        if (!receive_some(client->fd, WS_CLIENT_TIMEOUT_MS, client->received + len, ANSWER_BYTES_MAX - len,
-                          &count, why)) {
+        if (!stream_receive(client->stream, WS_CLIENT_TIMEOUT_MS, client->received + len,
+                            ANSWER_BYTES_MAX - len, &count, why)) {
             return false;
         }
         len += count;
@@ -208,14 +87,15 @@ static bool receive_answer(struct ws_client *client, const char accept[WEBSOCKET
             size_t head_len = (size_t)(end - client->received) + 4;
             client->at = client->received + head_len;
             client->len = len - head_len;
-            return check_answer(str_make((const char *)client->received, head_len), accept, why);
+            return check_answer(str_make((const char *)client->received, head_len), accept, out_status, why);
         }
     }
     buf_append_lit(why, "the server's answer has no end");
     return false;
 }
 
-static bool shake_hands(struct ws_client *client, const struct target *target, struct buf *why)
+static bool shake_hands(struct ws_client *client, const struct cli_url *url,
+                        const struct ws_client_options *options, unsigned *out_status, struct buf *why)
 {
     unsigned char random[KEY_BYTES];
     char key[CRYPTO_BASE64_LEN(KEY_BYTES)];
@@ -226,37 +106,63 @@ static bool shake_hands(struct ws_client *client, const struct target *target, s
         str_make(key, crypto_base64_encode(str_make((const char *)random, sizeof random), key));
     websocket_accept_key(key_text, accept);
     buf_printf(&request,
-               "GET %s HTTP/1.1\r\nHost: %.*s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-               "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %.*s\r\n\r\n",
-               target->path, STR_ARG(target->authority), STR_ARG(key_text));
-    bool is_sent = !request.failed && send_all(client->fd, request.at, request.len, why);
+               "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+               "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %.*s\r\n",
+               url->path[0] != '\0' ? url->path : WS_CLIENT_DEFAULT_PATH, url->authority, STR_ARG(key_text));
+    if (options->origin != NULL) {
+        buf_printf(&request, "Origin: %s\r\n", options->origin);
+    }
+    buf_append_lit(&request, "\r\n");
+    bool is_sent = !request.failed && stream_send(client->stream, request.at, request.len, why);
     buf_release(&request);
-    return is_sent && receive_answer(client, accept, why);
+    return is_sent && receive_answer(client, accept, out_status, why);
+}
+
+static bool is_websocket_url(struct str url)
+{
+    return str_starts_with(url, STR("ws://")) || str_starts_with(url, STR("wss://"));
+}
+
+bool ws_client_open_url(struct ws_client **out, const struct cli_url *url,
+                        const struct ws_client_options *options, unsigned *out_status, struct buf *why)
+{
+    struct ws_client *client = calloc(1, sizeof *client);
+    const struct stream_options stream = {.host = url->host,
+                                          .port = url->port,
+                                          .is_tls = url->is_tls,
+                                          .must_verify = !options->is_unverified,
+                                          .timeout_ms = WS_CLIENT_TIMEOUT_MS};
+    *out_status = 0;
+    if (client == NULL) {
+        buf_append_lit(why, "no memory");
+        return false;
+    }
+    websocket_reader_init(&client->reader, &limits);
+    client->reader.is_client = true;
+    struct buf reason = {0};
+    if (stream_open(&client->stream, &stream, &reason) != STREAM_OPEN) {
+        buf_printf(why, "cannot connect to %s: %.*s", url->authority, STR_ARG(buf_str(&reason)));
+    } else if (shake_hands(client, url, options, out_status, why)) {
+        *out = client;
+        buf_release(&reason);
+        return true;
+    }
+    buf_release(&reason);
+    stream_close(client->stream);
+    free(client);
+    return false;
 }
 
 bool ws_client_open(struct ws_client **out, const char *url, struct buf *why)
 {
-    struct target target;
-    struct ws_client *client = calloc(1, sizeof *client);
-    bool is_open = false;
-    if (!target_parse(&target, str_from_cstr(url)) || client == NULL) {
+    struct cli_url parsed = {0};
+    unsigned status;
+    bool is_url = is_websocket_url(str_from_cstr(url)) && cli_url_parse(&parsed, str_from_cstr(url));
+    if (!is_url) {
         buf_append_lit(why, "the URL must be like ws://127.0.0.1:8000/connection/websocket");
-        goto done;
     }
-    websocket_reader_init(&client->reader, &limits);
-    client->reader.is_client = true;
-    client->fd = connect_to(&target, why);
-    is_open = client->fd >= 0 && shake_hands(client, &target, why);
-    if (!is_open && client->fd >= 0) {
-        (void)close(client->fd); /* nothing was agreed, nothing is lost */
-    }
-done:
-    target_release(&target);
-    if (is_open) {
-        *out = client;
-    } else {
-        free(client);
-    }
+    bool is_open = is_url && ws_client_open_url(out, &parsed, &(struct ws_client_options){0}, &status, why);
+    cli_url_release(&parsed);
     return is_open;
 }
 
@@ -277,7 +183,7 @@ static bool send_frame(struct ws_client *client, unsigned opcode, struct str pay
         return false;
     }
     websocket_mask((unsigned char *)frame.at + head_len, payload.len, mask);
-    bool is_sent = send_all(client->fd, frame.at, frame.len, why);
+    bool is_sent = stream_send(client->stream, frame.at, frame.len, why);
     buf_release(&frame);
     return is_sent;
 }
@@ -308,8 +214,8 @@ bool ws_client_receive(struct ws_client *client, int timeout_ms, struct str *mes
             append_printable(why, event.payload);
             return false;
         case WEBSOCKET_MORE:
-            if (!receive_some(client->fd, timeout_ms, client->received, sizeof client->received, &client->len,
-                              why)) {
+            if (!stream_receive(client->stream, timeout_ms, client->received, sizeof client->received,
+                                &client->len, why)) {
                 return false;
             }
             client->at = client->received;
@@ -328,7 +234,7 @@ void ws_client_close(struct ws_client *client)
     /* Polite, not needed: the socket closes either way. */
     (void)send_frame(client, WEBSOCKET_OPCODE_CLOSE, str_make(normal, sizeof normal), &ignored);
     buf_release(&ignored);
-    (void)close(client->fd);
+    stream_close(client->stream);
     websocket_reader_release(&client->reader);
     free(client);
 }

@@ -325,7 +325,7 @@ static void wrong_arguments_are_refused_before_anything_is_sent(void **state)
 static void urls_that_are_none_of_ours_are_refused(void **state)
 {
     static const char *const urls[] = {
-        "wss://127.0.0.1/",         "http://127.0.0.1/", "ws://",
+        "gopher://127.0.0.1/",      "http://127.0.0.1/", "ws://",
         "ws://127.0.0.1:99999/",    "ws://127.0.0.1:x/", "ws://127.0.0.1:1/a b",
         "ws://127.0.0.1:1/\r\nX: y"};
     (void)state;
