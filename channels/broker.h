@@ -11,7 +11,6 @@
 
 struct broker;
 
-/* What the broker calls: set by the hub, runs on the broker's own thread, never frees the broker. */
 /* What one worker's broker may keep in memory: strangers choose how many channels they publish to. Over a
  * bound a request that would need more is refused with STATUS_LIMIT_EXCEEDED, and nothing was stored. 0: no
  * bound. */
@@ -20,8 +19,10 @@ struct broker_limits {
     uint64_t history_bytes_max; /* of all publications kept */
 };
 
+/* What the broker calls: set by the hub, runs on the broker's own thread, never frees the broker. */
 struct broker_sink {
     void *hub;
+    void *context; /* hub_options.broker_context: the broker's own settings */
     /* Gives `op` back with its status; exactly once for each broker_ops.run(). Takes the op. For OP_SUBSCRIBE
      * it stands in stream order with deliver(): publications up to op->top come before, later ones after. */
     void (*finish)(void *hub, struct op *op);
@@ -37,6 +38,16 @@ struct broker_sink {
     struct broker_limits limits;
 };
 
+/* How a broker is, for readiness and metrics. */
+struct broker_report {
+    bool is_ready;                           /* what is published now arrives */
+    uint64_t lag_us;                         /* from publishing to arriving, as last measured */
+    uint64_t connects_total, failures_total; /* to elsewhere; calls that did not succeed */
+    uint64_t repaired_total;                 /* publications read again because they did not arrive */
+    uint64_t told_total;    /* times subscribers were told that they may have missed something */
+    uint64_t foreign_total; /* messages that had not the shape of ours */
+};
+
 struct broker_ops {
     const char *name;
     /* Runs one op on its home worker. Takes it; gives it back through sink.finish now or later. For
@@ -46,7 +57,17 @@ struct broker_ops {
     /* Called once a second or so with the monotonic time: expires history, idempotency keys and idle streams
      * with a budget per call. */
     void (*tick)(struct broker *broker, uint64_t now_ms);
+    /* The end of the process is near: ops that wait are given back, later ones do not wait. NULL: none ever
+     * wait. */
+    void (*stop)(struct broker *broker);
     void (*free)(struct broker *broker);
+    /* NULL: always ready, nothing to report. */
+    void (*report)(struct broker *broker, struct broker_report *out);
+    /* Sends `message` to every process that shares this broker, this one too. `is_kept`: those that are cut
+     * off for a while get it as well. `done` runs once, later: OK where it is on its way, else BUSY. NULL:
+     * there are no others. */
+    void (*send_control)(struct broker *broker, struct str message, bool is_kept,
+                         void (*done)(void *context, enum status status), void *context);
 };
 
 /* The head that every broker's struct starts with. */

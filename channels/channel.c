@@ -330,8 +330,28 @@ static void walk(struct channel *channel, uint32_t wanted, uint32_t unwanted, co
     end_walk(channel);
 }
 
+/* The home says where the stream stands. */
+static void follow(struct channel *channel, const struct message *message, const struct fan_out *fan_out)
+{
+    bool is_known = channel->has_position && is_same_epoch(channel, message->epoch);
+    if (is_known && message->offset <= channel->offset) {
+        return;
+    }
+    bool has_missed = channel->has_position && channel->live_positioned_count > 0;
+    set_position(channel, message->offset, message->epoch);
+    if (has_missed) {
+        mark_missed(channel, UINT32_MAX);
+        fan_out->counters->insufficient_total++;
+        channel_tell_missed(channel);
+    }
+}
+
 void channel_deliver(struct channel *channel, const struct message *message, const struct fan_out *fan_out)
 {
+    if (message->is_position) {
+        follow(channel, message, fan_out);
+        return;
+    }
     enum continuity continuity = advance(channel, message);
     if (continuity == SEEN) {
         return;

@@ -527,6 +527,7 @@ struct hub *hub_new(const struct hub_options *options)
     mailbox_init(&hub->mailbox, options->mails_max);
     hub->broker = options->broker_new(&(struct broker_sink){
         .hub = hub,
+        .context = options->broker_context,
         .finish = on_finish,
         .deliver = on_deliver,
         .can_deliver = can_deliver,
@@ -573,6 +574,18 @@ void *hub_owner(struct hub *hub)
 unsigned hub_index(const struct hub *hub)
 {
     return hub->options.index;
+}
+
+struct broker *hub_broker(struct hub *hub)
+{
+    return hub->broker;
+}
+
+void hub_stop(struct hub *hub)
+{
+    if (hub->broker->ops->stop != NULL) {
+        hub->broker->ops->stop(hub->broker);
+    }
 }
 
 void hub_reconfigure(struct hub *hub,

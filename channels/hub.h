@@ -101,6 +101,7 @@ struct hub_options {
     void (*on_published)(void *owner, const struct op *op);
     struct broker_limits broker_limits; /* of this worker's broker */
     struct broker *(*broker_new)(const struct broker_sink *sink);
+    void *broker_context; /* given to it as sink->context; borrowed */
 };
 
 /* Returns owned; NULL without memory. */
@@ -162,6 +163,10 @@ void hub_wake_others(struct hub *hub);
 void hub_reconfigure(struct hub *hub,
                      const struct channel_options *(*resolve)(void *context, struct str channel),
                      void *context);
+/* This worker's broker, for what a hub has no business with. Borrowed. */
+struct broker *hub_broker(struct hub *hub);
+/* No thread runs any more: ops that wait in the broker come back, by the turns that follow. */
+void hub_stop(struct hub *hub);
 
 /* Once a second: expiry in the broker. */
 void hub_tick(struct hub *hub, uint64_t now_ms);

@@ -30,6 +30,7 @@ struct message *message_new(const struct message_parts *parts)
         .magic = MESSAGE_MAGIC,
         .kind = parts->kind,
         .wants_delta = parts->wants_delta,
+        .is_position = parts->is_position,
         .epoch_room = (uint32_t)epoch_room,
     };
     atomic_init(&message->refs, 1);

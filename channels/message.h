@@ -23,6 +23,7 @@ struct message {
     atomic_uint refs; /* relaxed up, acquire-release down: the last holder frees */
     enum message_kind kind;
     bool wants_delta; /* published as a candidate for delta compression */
+    bool is_position; /* no publication, but where the stream stands: who is elsewhere missed something */
     uint64_t offset;  /* position in the channel's stream from 1; 0 where none is kept. Set by the broker */
     uint64_t published_ms; /* wall clock. Set by the broker */
     uint32_t epoch_room;   /* bytes that `epoch` may take */
@@ -39,7 +40,7 @@ struct message {
  * place in the stream along; to others the broker gives one. */
 struct message_parts {
     enum message_kind kind;
-    bool wants_delta;
+    bool wants_delta, is_position;
     uint64_t offset;
     struct str epoch;
     struct str channel, data, info, tags, exclude;
