@@ -35,7 +35,7 @@ LINK    = $(CC) $(LINK_$(BUILD)) $(LDFLAGS)
 
 SRC := $(wildcard channels/base/*.c channels/*.c server/*.c)
 OBJ := $(SRC:%.c=$(OUT)/%.o)
-LIB_OBJ := $(filter-out $(OUT)/server/main.o,$(OBJ)) $(OUT)/web_assets.o
+LIB_OBJ := $(filter-out $(OUT)/server/main.o,$(OBJ)) $(OUT)/web_assets.o $(OUT)/redis_scripts.o
 
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
 UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(OUT)/tests/%)
@@ -115,6 +115,18 @@ web-check: web/node_modules/.starling-dev   ## types and unit tests of the pages
 web-browser: $(ROOT)/starling ## the pages in Chromium, against the built server
 	cd tests/browser && npm ci --no-audit --no-fund --loglevel=error && npm test -s
 # ---- end of web ----
+
+# ---- redis: the scripts of channels/redis, compiled in ----
+REDIS_SCRIPTS := $(filter-out channels/redis/roll.lua,$(wildcard channels/redis/*.lua))
+
+$(OUT)/redis_scripts.c: $(wildcard channels/redis/*)
+	@mkdir -p $(@D)
+	@sh channels/redis/embed.sh $@ $(REDIS_SCRIPTS)
+
+$(OUT)/redis_scripts.o: $(OUT)/redis_scripts.c channels/redis_scripts.h
+	$(SAY) "  cc    $@"
+	$(Q)$(COMPILE) -c -o $@ $<
+# ---- end of redis ----
 
 # ---- bench: load and floor stand apart: libc, OpenSSL and the helpers in channels/base, nothing of the server ----
 BENCH_OBJ := $(patsubst %.c,$(OUT)/%.o,$(filter-out %/load.c %/floor.c %/path.c,$(wildcard tests/bench/*.c)) \
