@@ -27,7 +27,9 @@
 enum { CONFIG_FILE_BYTES_MAX = 4 << 20, CONFIG_DEPTH_MAX = 16, CONFIG_NAMESPACES_MAX = 1024 };
 
 enum config_log_format { CONFIG_LOG_AUTO, CONFIG_LOG_TEXT, CONFIG_LOG_JSON };
-enum config_engine { CONFIG_ENGINE_MEMORY };
+enum config_engine { CONFIG_ENGINE_MEMORY, CONFIG_ENGINE_REDIS };
+/* What Redis is trusted with: nothing, or what it has acknowledged (channels/README.md). */
+enum config_durability { DURABILITY_RELAXED, DURABILITY_STRICT };
 /* ERROR_MODE_BODY: status 200 and an `error` object; ERROR_MODE_TRANSPORT: an HTTP status (SERVER_API 2). */
 /* What happens over a limit: nothing, it is counted and logged, it is refused. */
 enum config_limit_mode { LIMIT_MODE_OFF, LIMIT_MODE_SOFT, LIMIT_MODE_HARD };
@@ -69,6 +71,7 @@ struct proxy_transforms {
 #define CONFIG_FIELD_log_level enum log_level
 #define CONFIG_FIELD_log_format enum config_log_format
 #define CONFIG_FIELD_engine_type enum config_engine
+#define CONFIG_FIELD_durability enum config_durability
 #define CONFIG_FIELD_error_mode enum config_error_mode
 #define CONFIG_FIELD_limit_mode enum config_limit_mode
 #define CONFIG_FIELD_data_format enum data_format

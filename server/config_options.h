@@ -156,6 +156,23 @@
     X(channel_history_meta_ttl_ms,     "channel.history_meta_ttl",        ms,      "720h",   CONFIG_SECOND, 3650 * CONFIG_DAY, "how long offset and epoch of a channel outlive its last publication") \
     X(channel_publication_data_format, "channel.publication_data_format", data_format, "",   0, 3,     "check of published data, for namespaces that set none; empty = not empty")
 
+#define CONFIG_OPTIONS_ENGINE(X)                                                                                       \
+    X(engine_redis_address,            "engine.redis.address",            list,    "127.0.0.1:6379", 0, 0, "where Redis is: host:port, redis://user:password@host:port/db, rediss://… or unix:///path; several share the channels") \
+    X(engine_redis_user,               "engine.redis.user",               text,    "",       0, 0,     "user of Redis; empty = the default one") \
+    X(engine_redis_password,           "engine.redis.password",           secret,  "",       0, 0,     "password of Redis; empty = none") \
+    X(engine_redis_db,                 "engine.redis.db",                 uint,    "0",      0, 65535, "number of the database, 0 = the first") \
+    X(engine_redis_prefix,             "engine.redis.prefix",             text,    "starling", 0, 0,   "what every key and channel in Redis begins with; nodes of one cluster have the same") \
+    X(engine_redis_connect_timeout_ms, "engine.redis.connect_timeout",    ms,      "1s",     100, CONFIG_MINUTE, "longest a connection to Redis may take") \
+    X(engine_redis_io_timeout_ms,      "engine.redis.io_timeout",         ms,      "4s",     1500, CONFIG_MINUTE, "longest Redis may take to answer") \
+    X(engine_redis_presence_ttl_ms,    "engine.redis.presence_ttl",       ms,      "60s",    10 * CONFIG_SECOND, CONFIG_HOUR, "how long presence outlives the last node of a cluster") \
+    X(engine_redis_durability,         "engine.redis.durability",         durability, "relaxed", 0, 1, "what a restart of Redis means: relaxed = positions end, strict = Redis keeps what it acknowledged") \
+    X(engine_redis_tls_enabled,        "engine.redis.tls.enabled",        boolean, "false",  0, 1,     "speak TLS to Redis") \
+    X(engine_redis_tls_server_ca_pem,  "engine.redis.tls.server_ca_pem",  text,    "",       0, 0,     "certificate authorities of Redis: file path, PEM text or base64 of it; empty = the system's") \
+    X(engine_redis_tls_server_name,    "engine.redis.tls.server_name",    text,    "",       0, 0,     "name that Redis must prove; empty = the host of its address") \
+    X(engine_redis_tls_cert_pem,       "engine.redis.tls.cert_pem",       text,    "",       0, 0,     "certificate of this server for Redis; empty = none") \
+    X(engine_redis_tls_key_pem,        "engine.redis.tls.key_pem",        secret,  "",       0, 0,     "key of that certificate") \
+    X(engine_redis_tls_insecure_skip_verify, "engine.redis.tls.insecure_skip_verify", boolean, "false", 0, 1, "believe any certificate: for development only")
+
 #define CONFIG_OPTIONS_ENDPOINTS(X)                                                                                    \
     X(http_api_disabled,               "http_api.disabled",               boolean, "false",  0, 1,     "no server API") \
     X(http_api_handler_prefix,         "http_api.handler_prefix",         text,    "/api",   0, 0,     "path of the server API") \
@@ -223,6 +240,7 @@
     CONFIG_OPTIONS_CLIENT(X)    \
     CONFIG_OPTIONS_COOKIES(X)   \
     CONFIG_OPTIONS_CHANNEL(X)   \
+    CONFIG_OPTIONS_ENGINE(X)    \
     CONFIG_OPTIONS_PROXY(X)     \
     CONFIG_OPTIONS_WEBHOOKS(X)  \
     CONFIG_OPTIONS_ENDPOINTS(X) \

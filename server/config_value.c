@@ -11,7 +11,8 @@
 /* Texts of the enums, in the order of their values. */
 static const char *const log_levels[] = {"trace", "debug", "info", "warn", "error", "fatal", "none", NULL};
 static const char *const log_formats[] = {"auto", "text", "json", NULL};
-static const char *const engines[] = {"memory", NULL};
+static const char *const engines[] = {"memory", "redis", NULL};
+static const char *const durabilities[] = {"relaxed", "strict", NULL};
 static const char *const error_modes[] = {"", "transport", NULL};
 static const char *const limit_modes[] = {"off", "soft", "hard", NULL};
 static const char *const data_formats[] = {"", "json", "json_object", "binary", NULL};
@@ -35,6 +36,7 @@ static const char *const *names_of(enum value_type type)
     case VALUE_data_format: return data_formats;
     case VALUE_recovery_mode: return recovery_modes;
     case VALUE_overflow_policy: return overflow_policies;
+    case VALUE_durability: return durabilities;
     case VALUE_boolean:
     case VALUE_uint:
     case VALUE_ms:
@@ -98,14 +100,15 @@ void option_print_range(const struct option_row *row, struct buf *out)
         print_number(row, row->max, out);
         return;
     case VALUE_letter: buf_append_lit(out, "one punctuation character, or empty"); return;
-    case VALUE_engine_type: buf_append_lit(out, "memory; redis is not supported yet"); return;
     case VALUE_log_level:
     case VALUE_log_format:
+    case VALUE_engine_type:
     case VALUE_error_mode:
     case VALUE_limit_mode:
     case VALUE_data_format:
     case VALUE_recovery_mode:
-    case VALUE_overflow_policy: append_choices(names_of(row->type), out); return;
+    case VALUE_overflow_policy:
+    case VALUE_durability: append_choices(names_of(row->type), out); return;
     case VALUE_text:
     case VALUE_secret:
     case VALUE_list:
@@ -288,7 +291,8 @@ enum status option_set_text(const struct option_row *row, void *base, struct str
     case VALUE_limit_mode:
     case VALUE_data_format:
     case VALUE_recovery_mode:
-    case VALUE_overflow_policy: return set_enum(row, field, text, why);
+    case VALUE_overflow_policy:
+    case VALUE_durability: return set_enum(row, field, text, why);
     }
     return STATUS_INTERNAL;
 }
@@ -383,6 +387,23 @@ static void print_text(struct str text, struct buf *out)
     buf_append_json_string(out, text);
 }
 
+/* What stands before the @ of a URL may be a password. */
+static void print_address(struct str text, struct buf *out)
+{
+    ptrdiff_t at = str_find_last(text, '@');
+    const char *scheme = at > 0 ? memmem(text.at, (size_t)at, "://", 3) : NULL;
+    if (scheme == NULL) {
+        print_text(text, out);
+        return;
+    }
+    struct buf masked = {0};
+    buf_append(&masked, text.at, (size_t)(scheme - text.at) + 3);
+    buf_append_lit(&masked, "***");
+    buf_append_str(&masked, str_skip(text, (size_t)at));
+    print_text(buf_str(&masked), out);
+    buf_release(&masked);
+}
+
 static void print_list(const struct str_list *list, struct buf *out)
 {
     buf_append_char(out, '[');
@@ -390,7 +411,7 @@ static void print_list(const struct str_list *list, struct buf *out)
         if (i > 0) {
             buf_append_lit(out, ", ");
         }
-        print_text(list->at[i], out);
+        print_address(list->at[i], out);
     }
     buf_append_char(out, ']');
 }
@@ -440,6 +461,7 @@ void option_print(const struct option_row *row, const void *base, struct buf *ou
     case VALUE_data_format:
     case VALUE_recovery_mode:
     case VALUE_overflow_policy:
+    case VALUE_durability:
         memcpy(&index, field, sizeof index);
         print_text(str_from_cstr(names_of(row->type)[index]), out);
         return;

@@ -37,6 +37,7 @@ enum value_type {
     VALUE_data_format,
     VALUE_recovery_mode,
     VALUE_overflow_policy,
+    VALUE_durability,
 };
 
 struct option_row {

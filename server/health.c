@@ -18,6 +18,7 @@ struct readiness {
     struct worker *worker;
     struct exchange *exchange; /* NULL once it is answered */
     struct gather *gather;
+    bool is_broker_away; /* some worker's says so */
 };
 
 /* ---- the body ---- */
@@ -33,11 +34,12 @@ bool health_print(struct buf *out, const struct health *health)
     bool has_descriptors =
         health->max_fds == 0 || health->open_fds + READY_DESCRIPTORS_MIN <= health->max_fds;
     bool have_answered = health->workers_answered == health->worker_count;
-    bool is_ready = is_up && has_descriptors && have_answered;
+    bool is_ready = is_up && has_descriptors && have_answered && !health->is_broker_away;
     buf_printf(out, "{\"ready\":%s,\"checks\":{\"draining\":{\"ok\":%s}", bool_text(is_ready),
                bool_text(is_up));
     buf_printf(out, ",\"descriptors\":{\"ok\":%s,\"open\":%" PRIu64 ",\"max\":%" PRIu64 "}",
                bool_text(has_descriptors), health->open_fds, health->max_fds);
+    buf_printf(out, ",\"broker\":{\"ok\":%s}", bool_text(!health->is_broker_away));
     buf_printf(out, ",\"workers\":{\"ok\":%s,\"answered\":%u,\"count\":%u}}}", bool_text(have_answered),
                health->workers_answered, health->worker_count);
     return is_ready;
@@ -56,6 +58,7 @@ static void answer(struct readiness *readiness)
         .open_fds = process.open_fds,
         .max_fds = process.max_fds,
         .workers_answered = gather_answered_count(readiness->gather),
+        .is_broker_away = readiness->is_broker_away,
         .worker_count = server->worker_count,
     };
     struct buf out = {0};
@@ -65,17 +68,30 @@ static void answer(struct readiness *readiness)
     buf_release(&out);
 }
 
-static void visit(struct worker *there, const void *question, void *out)
+/* What a worker answers; that it does is an answer too. */
+struct opinion {
+    bool is_broker_away;
+};
+
+static void visit(struct worker *there, const void *question, void *answer_out)
 {
-    (void)there;
     (void)question;
-    (void)out; /* that it runs is the answer */
+    struct opinion *opinion = answer_out;
+    struct broker *broker = hub_broker(there->hub);
+    struct broker_report report = {.is_ready = true};
+    if (broker->ops->report != NULL) {
+        broker->ops->report(broker, &report);
+    }
+    opinion->is_broker_away = !report.is_ready;
 }
 
 static void on_all_back(struct gather *gather, void *context)
 {
-    (void)gather;
     struct readiness *readiness = context;
+    for (unsigned i = 0; i < gather_count(gather); i++) {
+        const struct opinion *opinion = gather_answer(gather, i);
+        readiness->is_broker_away = readiness->is_broker_away || (opinion != NULL && opinion->is_broker_away);
+    }
     timer_cancel(&readiness->worker->timers, &readiness->timer);
     if (readiness->exchange != NULL) {
         answer(readiness);
@@ -100,9 +116,11 @@ static void handle_ready(struct exchange *exchange)
     readiness->exchange = exchange;
     timer_init(&readiness->timer, on_timeout);
     /* Urgent: a full mailbox alone is no reason to take the node out. */
-    readiness->gather = gather_start(
-        worker, &(struct gather_options){
-                    .visit = visit, .done = on_all_back, .context = readiness, .is_urgent = true});
+    readiness->gather = gather_start(worker, &(struct gather_options){.visit = visit,
+                                                                      .done = on_all_back,
+                                                                      .context = readiness,
+                                                                      .answer_bytes = sizeof(struct opinion),
+                                                                      .is_urgent = true});
     if (readiness->gather == NULL) {
         free(readiness);
         exchange_refuse(exchange, 503, NULL);

@@ -6,8 +6,8 @@
  *     GET <init prefix>             200 {}: clients probe whether there is a server at all
  *
  * Ready means: not shutting down, enough descriptors left for new connections, and every worker has answered
- * a question within READY_TIMEOUT_MS. A broker elsewhere that does not answer will be a further check: being
- * alive does not look at it, since a restart would not help.
+ * a question within READY_TIMEOUT_MS, and what its broker publishes arrives (a probe through Redis in the
+ * last seconds). Being alive does not look at the broker, since a restart would not help.
  *
  * Thread: the worker's.   Source: SERVER_API section 11, THREATS S07, S11.
  */
@@ -30,6 +30,7 @@ struct health {
     bool is_draining;
     uint64_t open_fds, max_fds; /* 0: unknown, and then no reason to refuse */
     unsigned workers_answered, worker_count;
+    bool is_broker_away; /* channels live elsewhere, and nothing has come back from there lately */
 };
 
 /* Appends the body of the answer; returns whether the server is ready. Pure. */

@@ -228,6 +228,17 @@ void metrics_update(struct worker *worker)
     own->subscriptions = counters->subscription_count;
     own->users = users_count(worker->users);
     own->outbox_bytes = worker->outbox_bytes;
+    struct broker *broker = hub_broker(worker->hub);
+    if (broker->ops->report != NULL) {
+        struct broker_report report;
+        broker->ops->report(broker, &report);
+        own->broker_lag_us_max = report.lag_us;
+        own->broker_connects_total = report.connects_total;
+        own->broker_failures_total = report.failures_total;
+        own->broker_repaired_total = report.repaired_total;
+        own->broker_told_total = report.told_total;
+        own->broker_foreign_total = report.foreign_total;
+    }
 }
 
 struct collection {

@@ -69,6 +69,12 @@
     X(webhook_dropped_queue_total,    counter, "webhook_events_dropped_total",        "reason=\"queue\"",     "events that the backend was never told") \
     X(webhook_dropped_failed_total,   counter, "webhook_events_dropped_total",        "reason=\"failed\"",    "events that the backend was never told") \
     X(webhook_queue,                  gauge,   "webhook_events_queued",               "",                     "events that wait") \
+    X(broker_lag_us_max,              maximum, "broker_lag_microseconds_max",         "",                     "from publishing a probe to receiving it, as last measured") \
+    X(broker_connects_total,          counter, "broker_connects_total",               "",                     "connections to Redis that became ready") \
+    X(broker_failures_total,          counter, "broker_failures_total",               "",                     "requests to Redis that failed") \
+    X(broker_repaired_total,          counter, "broker_repaired_publications_total",  "",                     "publications that were read again because they did not arrive") \
+    X(broker_told_total,              counter, "broker_told_total",                   "",                     "channels whose subscribers were told that they may have missed something") \
+    X(broker_foreign_total,           counter, "broker_foreign_messages_total",       "",                     "messages in Redis that had not the expected shape") \
     X(loop_lag_us_sum,                counter, "loop_lag_microseconds_total",         "",                     "sum of how late the worker's timer ran") \
     X(loop_lag_count,                 counter, "loop_lag_samples_total",              "",                     "number of those samples") \
     X(loop_lag_us_max,                maximum, "loop_lag_microseconds_max",           "",                     "latest timer of the last ten seconds")

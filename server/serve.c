@@ -3,6 +3,7 @@
 #include "channels/base/clock.h"
 #include "channels/base/hash.h"
 #include "channels/base/log.h"
+#include "server/engine.h"
 #include "server/feed.h"
 #include "server/generation.h"
 #include "server/listen.h"
@@ -31,6 +32,7 @@ struct serving {
     const struct config_source *source;
     struct generation *generation; /* the newest; `config` is its own */
     uint16_t port, internal_port;
+    struct redis_settings *redis;
     struct feed *feed;
     sigset_t signals;
 };
@@ -115,6 +117,10 @@ static bool prepare(struct serving *serving)
             return fail("start", "cannot create a thread");
         }
     }
+    if (!engine_open(&serving->redis, config)) {
+        return false;
+    }
+    server->redis = serving->redis;
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     unsigned per_core = cores < 1 ? 1 : cores > LIMIT_WORKERS ? LIMIT_WORKERS : (unsigned)cores;
     server->worker_count = config->http_server_workers > 0 ? config->http_server_workers : per_core;
@@ -367,6 +373,7 @@ int serve_run(struct config *config, const struct config_source *source)
     if (is_up && config->pid_file[0] != '\0') {
         (void)unlink(config->pid_file);
     }
+    engine_close(serving.redis);
     free(serving.server.workers);
     free(serving.server.hubs);
     if (is_up) {

@@ -428,13 +428,13 @@ static void worker_free(struct worker *worker)
         proxies_free(worker->old_proxies[i]);
     }
     free((void *)worker->old_proxies);
+    routes_free(worker->routes);
+    quota_free(worker->quota);
+    hub_free(worker->hub); /* its broker may have watchers in the loop */
     if (worker->loop != NULL && worker->loop->loop != NULL) {
         ev_async_stop(worker->loop->loop, &worker->loop->wake);
         ev_loop_destroy(worker->loop->loop);
     }
-    routes_free(worker->routes);
-    quota_free(worker->quota);
-    hub_free(worker->hub);
     frame_unref(worker->ping_frame);
     frame_unref(worker->control_ping_frame);
     free(worker->reserve);
@@ -561,6 +561,8 @@ static struct worker *worker_new(struct server *server, unsigned index)
     rate_init(&worker->connect_rate, worker->config->client_connection_rate_limit, 0);
     ev_async_init(&worker->loop->wake, on_wake);
     ev_async_start(worker->loop->loop, &worker->loop->wake);
+    worker->redis = (struct redis_options){
+        .settings = server->redis, .loop = worker->loop->loop, .worker = index, .owner = worker};
     const struct hub_options options = {
         .index = index,
         .worker_count = server->worker_count,
@@ -576,7 +578,8 @@ static struct worker *worker_new(struct server *server, unsigned index)
         .on_published = webhooks_want(worker->webhooks, WEBHOOK_PUBLISHED) ? on_published : NULL,
         .broker_limits = {.streams_max = worker->config->limits_streams_max / server->worker_count + 1,
                           .history_bytes_max = worker->config->limits_history_total / server->worker_count},
-        .broker_new = broker_memory_new,
+        .broker_new = server->redis != NULL ? broker_redis_new : broker_memory_new,
+        .broker_context = &worker->redis,
     };
     worker->hub = hub_new(&options);
     if (worker->hub == NULL) {
@@ -649,6 +652,11 @@ void workers_release(struct server *server)
     /* Sessions that closed at the end have asked their channels' homes to forget them. No thread runs any
      * more, so this one lets the hubs take turns until none has anything to say. */
     enum { ROUNDS = 8 }; /* leaving is a mail to the home and one back; joins and leaves announce once more */
+    for (unsigned i = 0; i < server->worker_count; i++) {
+        if (server->hubs[i] != NULL) {
+            hub_stop(server->hubs[i]);
+        }
+    }
     bool has_more = true;
     for (int round = 0; has_more || round < ROUNDS; round++) {
         has_more = false;

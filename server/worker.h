@@ -17,6 +17,7 @@
 #include "channels/base/list.h"
 #include "channels/base/random.h"
 #include "channels/base/slab.h"
+#include "channels/broker_redis.h"
 #include "channels/hub.h"
 #include "server/config.h"
 #include "server/http.h"
@@ -44,6 +45,7 @@ struct server {
     char node_id[UUID_TEXT_LEN + 1];
     char node_name[256];
     uint64_t started_monotonic_ms;
+    const struct redis_settings *redis; /* NULL: channels live in this process */
     struct login_thread *logins; /* compares passwords; NULL where nobody signs in by one */
     uint64_t outbox_total_max;   /* bytes queued for all connections of one worker */
     atomic_uint
@@ -57,6 +59,7 @@ struct worker {
     const struct config *config; /* of the current generation, as the tokens below */
     const struct token_verifier *connection_tokens, *subscription_tokens;
     struct hub *hub;
+    struct redis_options redis; /* what its broker was made with, where that is Redis */
     struct front *front;
     struct timers timers;
     uint64_t now_ms;         /* monotonic, of this turn */

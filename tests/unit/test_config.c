@@ -430,7 +430,7 @@ static void a_bad_value_is_named_with_its_option_and_range(void **state)
                       "must be trace, debug, info, warn, error, fatal, none");
     expect_json_error("{\"log\": {\"file\": {}}}", "is 'an object', must be a text");
     expect_json_error("{\"log\": \"debug\"}", "'log' in the configuration must be an object");
-    expect_json_error("{\"engine\": {\"type\": \"redis\"}}", "redis is not supported yet");
+    expect_json_error("{\"engine\": {\"type\": \"nats\"}}", "is 'nats', must be memory, redis");
     expect_json_error("{\"client\": {\"insecure\": \"yes\"}}", "must be true or false");
     expect_json_error("{\"client\": {\"allowed_origins\": [1]}}", "must be a list of texts");
     expect_json_error("{\"channel\": {\"private_prefix\": \"ab\"}}", "one punctuation character");
