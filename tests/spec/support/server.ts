@@ -84,6 +84,17 @@ export function baseConfig(): Config {
     };
 }
 
+/* STARLING_SPEC_REDIS=127.0.0.1:6379 runs every specification with channels in that Redis. */
+let engineCount = 0;
+function engineConfig(): Config {
+    const address = process.env.STARLING_SPEC_REDIS;
+    if (address === undefined || address === '') {
+        return {};
+    }
+    const prefix = `spec${process.pid}-${++engineCount}`;
+    return { engine: { type: 'redis', redis: { address: [address], prefix } } };
+}
+
 function isObject(value: unknown): value is Config {
     return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
@@ -197,7 +208,7 @@ export class Server {
     }
 
     static async start(options: StartOptions = {}): Promise<Server> {
-        const config = JSON.stringify(merged(baseConfig(), options.config ?? {}));
+        const config = JSON.stringify(merged(merged(baseConfig(), engineConfig()), options.config ?? {}));
         const file = options.bare ? [] : ['-c', options.file ?? writeScratch('starling.json', config)];
         const command = [...(options.wrapper ?? []), binaryPath(), 'serve', ...file, ...(options.args ?? [])];
         const child = spawn(command[0] as string, command.slice(1), {
