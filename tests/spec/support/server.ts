@@ -318,7 +318,8 @@ export class Server {
     }
 }
 
-/* A server for the tests of the enclosing describe(). Its members may be used inside of tests and hooks only. */
+/* A server for the tests of the enclosing describe(), never of a whole file: hooks of files run when it is too late to stop
+ * anything. Its members may be used inside of tests and hooks only. */
 export function serverFor(config: Config | (() => Config) = {}, options: StartOptions = {}): Server {
     const holder: { server: Server | null } = { server: null };
     before(async () => {
