@@ -153,14 +153,22 @@ describe('the live feed', () => {
 });
 
 describe('every page', () => {
-    const PATHS = ['/', '/chat', '/feed'];
+    const PATHS = ['/', '/chat', '/feed', '/admin', '/admin#/channels', '/admin#/connections', '/admin#/tools'];
     const axe = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
 
     async function settled(page: Page, path: string): Promise<void> {
         await page.goto(server.origin + path);
         await page
             .locator(
-                { '/': '.step.ok >> nth=3', '/chat': '.log[aria-busy="false"]', '/feed': '.board td' }[path]!,
+                {
+                    '/': '.step.ok >> nth=3',
+                    '/chat': '.log[aria-busy="false"]',
+                    '/feed': '.board td',
+                    '/admin': '[data-series="messagesOut"]:not(:text("–"))',
+                    '/admin#/channels': '#channels-title ~ .pager',
+                    '/admin#/connections': '#connections-title ~ .pager',
+                    '/admin#/tools': '#token-field',
+                }[path]!,
             )
             .first()
             .waitFor({ timeout: 15_000 });
@@ -184,7 +192,7 @@ describe('every page', () => {
                 isMobile: true,
             });
             await settled(page, path);
-            const small = await page.locator('button:visible, nav a:visible').evaluateAll((all) =>
+            const small = await page.locator('button:visible, nav a:visible, select:visible').evaluateAll((all) =>
                 all
                     .map((element) => ({
                         box: element.getBoundingClientRect(),

@@ -2,7 +2,7 @@
 
 const plural = new Intl.PluralRules('en');
 
-function counted(count: number, one: string, other: string): string {
+export function counted(count: number, one: string, other: string): string {
     return `${count} ${plural.select(count) === 'one' ? one : other}`;
 }
 
@@ -13,7 +13,7 @@ export const strings = {
     copy: 'Copy',
     copied: 'Copied',
     copyFailed: 'Select and copy',
-    nav: { label: 'Pages', home: 'Start', chat: 'Chat', feed: 'Live feed' },
+    nav: { label: 'Pages', home: 'Start', chat: 'Chat', feed: 'Live feed', admin: 'Admin' },
     theme: {
         label: (name: string) => `Theme: ${name}. Change`,
         system: 'as the system',

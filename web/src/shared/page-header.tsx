@@ -1,4 +1,4 @@
-/* page-header.tsx - the top line of the pages that are documents: front door and feed. */
+/* page-header.tsx - the top line of the pages that are documents: front door, feed and admin. */
 import type { ComponentChildren, JSX } from 'preact';
 import { strings } from '../strings.ts';
 import { Logo } from './icons.tsx';
@@ -6,7 +6,7 @@ import { SiteNav } from './site-nav.tsx';
 import { ThemeSwitch } from './theme-switch.tsx';
 
 interface Props {
-    current: 'home' | 'feed';
+    current: 'home' | 'feed' | 'admin';
     /* Stays in sight with the line: the banner. */
     children?: ComponentChildren;
 }

@@ -2,8 +2,8 @@
 import type { JSX } from 'preact';
 import { strings } from '../strings.ts';
 
-const PAGES = ['home', 'chat', 'feed'] as const;
-const PATHS = { home: '/', chat: '/chat', feed: '/feed' };
+const PAGES = ['home', 'chat', 'feed', 'admin'] as const;
+const PATHS = { home: '/', chat: '/chat', feed: '/feed', admin: '/admin' };
 
 export function SiteNav({ current }: { current: (typeof PAGES)[number] }): JSX.Element {
     return (
