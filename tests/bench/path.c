@@ -27,6 +27,7 @@
 #include "tests/support/fail_alloc.h"
 
 #include <ev.h>
+#include <malloc.h>
 #include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -311,15 +312,17 @@ static void begin(void)
 static void finish(void)
 {
     uint64_t allocations = fail_alloc_count() - path.started_allocations;
+    struct mallinfo2 heap = mallinfo2();
     uint64_t deliveries = hub_counters(path.worker->hub)->deliveries_total - path.started_deliveries;
     uint64_t actors = path.mode == MODE_CONNECT ? 0 : path.sockets - first_actor(), sends, bytes;
     sums(&sends, &bytes);
     printf("{\"acts\":%llu,\"deliveries\":%llu,\"sends\":%llu,\"bytes\":%llu,\"allocations\":%llu,"
-           "\"subscriptions\":%llu}\n",
+           "\"subscriptions\":%llu,\"heap_bytes\":%zu}\n",
            (unsigned long long)(actors * path.in_flight * (path.turns - WARM_UP_TURNS)),
            (unsigned long long)deliveries, (unsigned long long)(sends - path.started_sends),
            (unsigned long long)(bytes - path.started_bytes), (unsigned long long)allocations,
-           (unsigned long long)hub_counters(path.worker->hub)->subscription_count);
+           (unsigned long long)hub_counters(path.worker->hub)->subscription_count,
+           heap.uordblks + heap.hblkhd);
     sem_post(&path.done);
 }
 

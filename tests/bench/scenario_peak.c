@@ -8,9 +8,9 @@
 #include <stdio.h>
 #include <time.h>
 
-/* `level` connections stay all the time (holders.h). On top of them `connections` come, get some publications,
- * and all of them go. What the server keeps of it shows ten seconds later: a process that lives for months has
- * to give back what one evening needed. */
+/* `level` connections stay all the time (holders.h). On top of them `connections` come, get some
+ * publications, and all of them go. What the server keeps of it shows ten seconds later: a process that lives
+ * for months has to give back what one evening needed. */
 enum {
     PUBLICATIONS = 20,
     SETTLE_MS = 300,
