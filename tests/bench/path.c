@@ -21,6 +21,7 @@
  */
 #include "channels/base/must.h"
 #include "server/connection.h"
+#include "server/generation.h"
 #include "server/lws.h"
 #include "server/worker.h"
 #include "tests/bench/wire.h"
@@ -388,7 +389,10 @@ int main(int argc, char **argv)
     }
     /* No hash_seed(): with the key of zeros each run takes the same way. */
     log_open(2, LOG_ERROR, LOG_FORMAT_TEXT);
-    struct server server = {.config = config,
+    struct buf why = {0};
+    struct generation *generation = generation_first(config, &why);
+    must(generation != NULL);
+    struct server server = {.generation = generation,
                             .workers = workers,
                             .hubs = hubs,
                             .worker_count = 1,
@@ -404,6 +408,7 @@ int main(int argc, char **argv)
     }
     worker_stop(worker);
     workers_release(&server);
+    generation_free(generation);
     for (uint32_t room = 0; room <= room_of(path.sockets); room++) {
         buf_release(&path.acts[room]);
     }
