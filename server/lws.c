@@ -302,7 +302,10 @@ void front_close(struct front *front)
 
 bool front_use_certificate(struct front *front, const char *cert_pem, const char *key_pem, const char **error)
 {
-    must(front->server_tls != NULL);
+    if (front->server_tls == NULL) {
+        *error = "libwebsockets did not show its TLS context";
+        return false;
+    }
     return tls_certificate_use(front->server_tls, cert_pem, key_pem, error);
 }
 
