@@ -119,8 +119,7 @@
     X(client_expired_sub_close_delay_ms, "client.expired_sub_close_delay", ms,     "25s",    0, CONFIG_DAY,    "time to refresh an expired subscription; 0 = ended as it expires") \
     X(client_channel_limit,            "client.channel_limit",            uint,    "128",    1, 65535, "channels of one connection") \
     X(client_queue_max_size,           "client.queue_max_size",           bytes,   "1MiB",   4 * CONFIG_KIB, 1 * CONFIG_GIB, "bytes queued for one connection before it is slow") \
-    X(client_presence_update_interval_ms, "client.presence_update_interval", ms,  "27s",    CONFIG_SECOND, CONFIG_HOUR, "how often presence is renewed where other nodes see it; with the memory engine there are none") \
-    X(client_channel_position_check_delay_ms, "client.channel_position_check_delay", ms, "40s", CONFIG_SECOND, CONFIG_HOUR, "how often positions are compared with the stream where publications travel between nodes; with the memory engine each publication is checked as it comes") \
+    X(client_channel_position_check_delay_ms, "client.channel_position_check_delay", ms, "40s", CONFIG_SECOND, CONFIG_HOUR, "how often positions are compared with the stream in Redis; with the memory engine each publication is checked as it comes") \
     X(client_connection_limit,         "client.connection_limit",         uint,    "10000",  1, 10000000, "connections of this node") \
     X(client_user_connection_limit,    "client.user_connection_limit",    uint,    "100",    1, 10000000, "connections of one user on this node; anonymous users are not counted") \
     X(client_connection_rate_limit,    "client.connection_rate_limit",    uint,    "1000",   1, 10000000, "new connections a second on this node") \

@@ -37,6 +37,7 @@ static const char *const unsupported_paths[] = {
     "client.insecure_skip_token_signature_verify",
     "client.subscription_token.insecure_skip_jwks_endpoint_safety_check",
     "client.token.insecure_skip_jwks_endpoint_safety_check",
+    "client.presence_update_interval",
     "client.user_id_http_header",
     "consumers",
     "controller",

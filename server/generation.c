@@ -16,25 +16,10 @@ static const enum config_option_index restart_only[] = {
     CONFIG_INDEX_http_server_internal_port,
     CONFIG_INDEX_http_server_tls_enabled,
     CONFIG_INDEX_http_server_workers,
-    CONFIG_INDEX_engine_type,
-    CONFIG_INDEX_engine_redis_address,
-    CONFIG_INDEX_engine_redis_user,
-    CONFIG_INDEX_engine_redis_password,
-    CONFIG_INDEX_engine_redis_db,
-    CONFIG_INDEX_engine_redis_prefix,
-    CONFIG_INDEX_engine_redis_connect_timeout_ms,
-    CONFIG_INDEX_engine_redis_io_timeout_ms,
-    CONFIG_INDEX_engine_redis_presence_ttl_ms,
-    CONFIG_INDEX_engine_redis_durability,
-    CONFIG_INDEX_engine_redis_tls_enabled,
-    CONFIG_INDEX_engine_redis_tls_server_ca_pem,
-    CONFIG_INDEX_engine_redis_tls_server_name,
-    CONFIG_INDEX_engine_redis_tls_cert_pem,
-    CONFIG_INDEX_engine_redis_tls_key_pem,
-    CONFIG_INDEX_engine_redis_tls_insecure_skip_verify,
     CONFIG_INDEX_node_name,
     CONFIG_INDEX_pid_file,
     CONFIG_INDEX_client_connection_limit,
+    CONFIG_INDEX_client_channel_position_check_delay_ms,
     CONFIG_INDEX_client_token_jwks_public_endpoint,
     CONFIG_INDEX_client_token_jwks_cache_ttl_ms,
     CONFIG_INDEX_client_subscription_token_enabled,
@@ -131,14 +116,25 @@ static void say_first_error(const struct config_report *report, struct buf *why)
     buf_append_lit(why, "no memory");
 }
 
+/* The engine's connections and what it keeps are made once, too. */
+static bool needs_restart(enum config_option_index index)
+{
+    for (size_t i = 0; i < sizeof restart_only / sizeof restart_only[0]; i++) {
+        if (restart_only[i] == index) {
+            return true;
+        }
+    }
+    return str_starts_with(str_from_cstr(config_option_path(index)), STR("engine."));
+}
+
 /* What cannot change keeps its value. A lower connection limit can. */
 static bool keep_what_needs_a_restart(struct config *config, const struct config *current)
 {
-    for (size_t i = 0; i < sizeof restart_only / sizeof restart_only[0]; i++) {
-        enum config_option_index index = restart_only[i];
+    for (int i = 0; i < CONFIG_OPTION_COUNT; i++) {
+        enum config_option_index index = (enum config_option_index)i;
         bool is_lower_limit = index == CONFIG_INDEX_client_connection_limit &&
                               config->client_connection_limit <= current->client_connection_limit;
-        if (is_lower_limit || config_option_equal(config, current, index)) {
+        if (!needs_restart(index) || is_lower_limit || config_option_equal(config, current, index)) {
             continue;
         }
         log_warn("config_needs_restart", {"option", log_cstr(config_option_path(index))});
