@@ -11,9 +11,9 @@
  *
  * The set is fetched when the worker starts, again when it is older than jwks_cache_ttl and somebody asks,
  * and when a kid is unknown, but then not within JWKS_UNKNOWN_WAIT_MS of the last try: a stranger with random
- * kids makes one request in that time, and is told to try again. A fetch that fails leaves the last good set in place. Where there is
- * no set at all, nobody can be verified, and clients are told to try again rather than that their token is
- * bad.
+ * kids makes one request in that time, and is told to try again. A fetch that fails leaves the last good set
+ * in place. Where there is no set at all, nobody can be verified, and clients are told to try again rather
+ * than that their token is bad.
  *
  * Thread: the worker's.   Memory: one verifier a key.   Limits: below; answers by http_client.h (64 KiB).
  */

@@ -274,6 +274,10 @@ void connection_flush(struct connection *connection)
         outbox->bytes < worker->config->client_queue_max_size / 4) {
         connection_resume(connection, PAUSE_OUTBOX);
     }
+    if ((connection->pauses & PAUSE_SESSION) != 0 && connection->session != NULL &&
+        outbox->bytes < worker->config->client_queue_max_size / 4) {
+        session_on_flushed(connection->session);
+    }
 }
 
 bool connection_on_writable(struct connection *connection)

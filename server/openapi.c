@@ -9,14 +9,15 @@ __asm__(".pushsection .rodata\n"
         "openapi_yaml:\n"
         ".incbin \"server/openapi.yaml\"\n"
         "openapi_yaml_end:\n"
+        ".balign 8\n"
+        "openapi_yaml_bytes: .quad openapi_yaml_end - openapi_yaml\n"
         ".popsection\n");
 
 extern const char openapi_yaml[] __asm__("openapi_yaml");
-extern const char openapi_yaml_end[] __asm__("openapi_yaml_end");
+extern const uint64_t openapi_yaml_bytes __asm__("openapi_yaml_bytes");
 
 void openapi_handle(struct exchange *exchange)
 {
     exchange_header(exchange, "Cache-Control", STR("no-cache"));
-    exchange_respond(exchange, 200, "application/yaml",
-                     str_make(openapi_yaml, (size_t)(openapi_yaml_end - openapi_yaml)));
+    exchange_respond(exchange, 200, "application/yaml", str_make(openapi_yaml, openapi_yaml_bytes));
 }

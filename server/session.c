@@ -16,6 +16,8 @@
 enum {
     /* What may wait behind a command that is being decided, beside what one read of the socket brings. */
     STASH_BYTES_MAX = 1 << 20,
+    /* Beyond this nothing more is read; below it a client that leaves is noticed at once. */
+    STASH_READ_BYTES_MAX = 16 * 1024,
 };
 
 static bool offer(struct subscriber *subscriber, struct frame *frame);
@@ -238,6 +240,16 @@ static bool send_frame(struct session *session, struct frame *frame)
     return false;
 }
 
+/* Does the client have half of its queue to read first? Until it has, none of its commands is started
+ * (THREATS S03). */
+static bool is_behind(const struct session *session)
+{
+    return session->connection != NULL &&
+           session->connection->outbox.bytes > session->worker->config->client_queue_max_size / 2;
+}
+
+/* An answer is sent whatever its size: it was asked for, and while the client is behind nothing further is
+ * started. What others publish is bounded by send_frame(). */
 void session_send_reply(struct session *session)
 {
     const struct buf *reply = thread_buf_content(THREAD_BUF_REPLY);
@@ -247,8 +259,8 @@ void session_send_reply(struct session *session)
         session_disconnect(session, &DISCONNECT_INTERNAL);
         return;
     }
-    if (session->connection != NULL && send_frame(session, frame) &&
-        session->connection->outbox.bytes > session->worker->config->client_queue_max_size / 2) {
+    if (session->connection != NULL && connection_send(session->connection, frame, UINT32_MAX) &&
+        is_behind(session)) {
         connection_pause(session->connection, PAUSE_OUTBOX);
     }
     frame_unref(frame);
@@ -300,7 +312,6 @@ void session_wait(struct session *session)
 {
     must(!session->is_waiting);
     session->is_waiting = true;
-    connection_pause(session->connection, PAUSE_SESSION);
 }
 
 void session_handle(struct session *session, const struct command *command)
@@ -363,9 +374,13 @@ static void check_and_handle(struct session *session, const struct command *comm
 
 static void stash_append(struct session *session, struct str commands)
 {
-    if (session->stash.len + commands.len > STASH_BYTES_MAX) {
+    if (session->stash.len + commands.len >
+        STASH_BYTES_MAX + session->worker->config->websocket_message_size_limit) {
         session_disconnect(session, &DISCONNECT_TOO_MANY_REQUESTS);
         return;
+    }
+    if (session->stash.len + commands.len > STASH_READ_BYTES_MAX) {
+        connection_pause(session->connection, PAUSE_SESSION);
     }
     buf_append_str(&session->stash, commands);
     buf_append_char(&session->stash, '\n');
@@ -384,11 +399,17 @@ static bool is_blank(struct str text)
     return true;
 }
 
-/* Handles commands until the frame is used up, one of them has to be waited for, or the session ends. */
-static void run_commands(struct session *session, struct str frame)
+static void hold(struct session *session)
 {
-    const struct config *config = session->worker->config;
-    struct str rest = frame;
+    session->is_held = true;
+    connection_pause(session->connection, PAUSE_SESSION);
+}
+
+/* Handles commands until the text is used up, one of them has to be waited for, the client is behind, or the
+ * session ends. What is left waits in the stash. `count_max`: most commands in the text. */
+static void run_commands(struct session *session, struct str text, uint32_t count_max)
+{
+    struct str rest = text;
     struct buf *scratch = thread_buf(THREAD_BUF_COMMAND);
     uint32_t count = 0;
     while (session_is_open(session)) {
@@ -401,17 +422,48 @@ static void run_commands(struct session *session, struct str frame)
             session_disconnect(session, &DISCONNECT_BAD_REQUEST);
             break;
         }
-        if (++count > config->limits_commands_per_message) {
+        if (++count > count_max) {
             session_disconnect(session, &DISCONNECT_TOO_MANY_REQUESTS);
             break;
         }
         check_and_handle(session, &command);
-        if (session_is_open(session) && session->is_waiting) {
+        if (session_is_open(session) && (session->is_waiting || is_behind(session))) {
             if (!is_blank(rest)) {
                 stash_append(session, rest);
             }
+            if (session_is_open(session) && !session->is_waiting) {
+                hold(session);
+            }
             break;
         }
+    }
+}
+
+/* Runs what waits in the stash, or leaves it there while the client is behind. */
+static void run_stash(struct session *session)
+{
+    if (session->stash.len > 0 && is_behind(session)) {
+        hold(session);
+        return;
+    }
+    connection_resume(session->connection, PAUSE_SESSION);
+    if (session->stash.len > 0) {
+        struct buf stash = session->stash;
+        session->stash = (struct buf){0};
+        if (!session->was_refused) { /* PROTOCOL section 16, 2: what came with a refused connect is dropped */
+            run_commands(session, buf_str(&stash),
+                         UINT32_MAX); /* of several messages, each within its bound */
+        }
+        buf_release(&stash);
+    }
+}
+
+void session_on_flushed(struct session *session)
+{
+    if (session->is_held && !session->is_waiting) {
+        session->is_held = false;
+        run_stash(session);
+        worker_wake(session->worker); /* what was started runs in a turn of its own */
     }
 }
 
@@ -420,10 +472,10 @@ void session_on_message(struct session *session, struct str message, bool is_bin
     must(session->magic == SESSION_MAGIC);
     if (is_binary) {
         session_disconnect(session, &DISCONNECT_BAD_REQUEST); /* THREATS W21 */
-    } else if (session->is_waiting) {
+    } else if (session->is_waiting || session->is_held) {
         stash_append(session, message);
     } else {
-        run_commands(session, message);
+        run_commands(session, message, session->worker->config->limits_commands_per_message);
     }
 }
 
@@ -434,15 +486,7 @@ void session_go_on(struct session *session)
     if (session->connection == NULL) {
         return;
     }
-    connection_resume(session->connection, PAUSE_SESSION);
-    if (session->stash.len > 0) {
-        struct buf stash = session->stash;
-        session->stash = (struct buf){0};
-        if (!session->was_refused) { /* PROTOCOL section 16, 2: what came with a refused connect is dropped */
-            run_commands(session, buf_str(&stash));
-        }
-        buf_release(&stash);
-    }
+    run_stash(session);
 }
 
 /* ---- deadlines ---- */

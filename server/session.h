@@ -39,6 +39,7 @@ struct session {
     uint32_t magic;
     uint8_t state;          /* enum session_state */
     bool is_waiting;        /* a command is being decided: further ones go to `stash` */
+    bool is_held;           /* commands wait in `stash` until the client has read more of its queue */
     bool was_refused;       /* connect was answered with an error: no command is accepted any more */
     uint8_t pongs_due;      /* pings not answered yet: several after a stall or while a backend is asked */
     bool pings_by_frame;    /* WebSocket ping frames instead of {} (PROTOCOL section 1.1) */
@@ -94,6 +95,8 @@ void session_start(struct session *session, struct connection *connection);
 
 /* One whole message of the client, borrowed. */
 void session_on_message(struct session *session, struct str message, bool is_binary);
+/* Enough of the queue was written for commands that were held back. */
+void session_on_flushed(struct session *session);
 /* A WebSocket pong frame came. */
 void session_on_pong(struct session *session);
 /* The connection has gone or is closing: leaves all channels. Called once, by the connection. */

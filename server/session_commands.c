@@ -238,6 +238,7 @@ static void on_presence(struct op *op)
             buf_release(&items);
             session_send_reply(session);
         }
+        session_go_on(session);
     }
     op_free(op);
 }
@@ -276,6 +277,9 @@ static void start_presence(struct session *session, uint32_t id, struct str chan
     struct op *op = op_new(kind, channel.len);
     if (op != NULL) {
         op->presence.limit = session->worker->config->limits_presence_answer_max;
+    }
+    if (op != NULL && kind == OP_PRESENCE) {
+        session_wait(session); /* as for history */
     }
     start(session, op, id, options, channel, done);
 }
@@ -317,6 +321,7 @@ static void on_history(struct op *op)
             buf_release(&items);
             session_send_reply(session);
         }
+        session_go_on(session);
     }
     op_free(op);
 }
@@ -351,6 +356,10 @@ void session_on_history(struct session *session, const struct command *command)
         op->history.is_reverse = request->reverse;
         op->history.since =
             (struct position){.offset = request->since_offset, .epoch = op_text(op, request->since_epoch)};
+    }
+    if (op != NULL) {
+        session_wait(
+            session); /* its answer may be large: one at a time, so that the queue is looked at in between */
     }
     start(session, op, command->id, options, request->channel, on_history);
 }

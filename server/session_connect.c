@@ -117,6 +117,19 @@ static bool each_start_channel(struct session *session, const struct connection_
     return goes_on;
 }
 
+/* Does the token itself name the channel? A personal one comes from the configuration. */
+static bool is_named(const struct connection_claims *claims, struct str channel)
+{
+    bool found = false;
+    for (size_t i = 0; i < claims->sub_count && !found; i++) {
+        found = str_equal(claims->subs[i].channel, channel);
+    }
+    for (size_t i = 0; i < claims->channel_count && !found; i++) {
+        found = str_equal(claims->channels[i], channel);
+    }
+    return found;
+}
+
 /* All names must be known before the first subscription is made: an error reply undoes nothing. */
 static bool check_start_channel(struct session *session, const struct token_subscription *sub, void *context)
 {
@@ -184,6 +197,7 @@ static void on_start_subscription(struct op *op)
 
 static bool begin_start_channel(struct session *session, const struct token_subscription *sub, void *context)
 {
+    (void)context;
     struct session_connect *connecting = session->connecting;
     const struct channel_options *options;
     struct subscribe_request position = {0};
@@ -196,7 +210,7 @@ static bool begin_start_channel(struct session *session, const struct token_subs
                                       .features = session_server_features(options, &sub->override),
                                       .chan_info = sub->info,
                                       .is_server_side = true,
-                                      .is_from_token = context == NULL,
+                                      .is_from_token = is_named(&connecting->claims, sub->channel),
                                       .done = on_start_subscription};
     buf_reserve(&scratch, connecting->positions_text.len);
     bool is_known = find_position(session, sub->channel, &position, &scratch);

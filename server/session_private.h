@@ -36,7 +36,7 @@ struct buf *session_reply_buf(void);
 void session_send_reply(struct session *session);
 void session_reply_error(struct session *session, uint32_t id, enum status status);
 
-/* Nothing further is read from the client until session_go_on(). */
+/* Further commands wait until session_go_on(). */
 void session_wait(struct session *session);
 void session_go_on(struct session *session);
 

@@ -46,8 +46,8 @@ struct server {
     char node_name[256];
     uint64_t started_monotonic_ms;
     const struct redis_settings *redis; /* NULL: channels live in this process */
-    struct login_thread *logins; /* compares passwords; NULL where nobody signs in by one */
-    uint64_t outbox_total_max;   /* bytes queued for all connections of one worker */
+    struct login_thread *logins;        /* compares passwords; NULL where nobody signs in by one */
+    uint64_t outbox_total_max;          /* bytes queued for all connections of one worker */
     atomic_uint
         connection_count;    /* sessions and handshakes of the whole process; up and down by all workers */
     atomic_bool is_draining; /* readiness is false; set by main */

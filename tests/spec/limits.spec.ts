@@ -330,3 +330,54 @@ describe('descriptors', () => {
         witness.close();
     });
 });
+
+describe('a client that asks for a lot at once', () => {
+    const server = serverFor({
+        http_server: { workers: 1 },
+        client: { queue_max_size: 65536 },
+        websocket: { message_size_limit: 65536 },
+        limits: { command_rate: 1000, command_burst: 1000 },
+        channel: {
+            namespaces: [
+                {
+                    name: 'long',
+                    allow_subscribe_for_client: true,
+                    allow_history_for_client: true,
+                    history_size: 20,
+                    history_ttl: '300s',
+                },
+            ],
+        },
+    });
+
+    test('S03: gets every answer, though they are many times its queue', async () => {
+        for (let i = 0; i < 20; i++) {
+            await server.apiResult('publish', { channel: 'long:a', data: 'x'.repeat(5000) });
+        }
+        const client = await Client.connect(server, userToken('42'));
+        const ids = Array.from({ length: 100 }, () => client.command('history', { channel: 'long:a', limit: -1 }));
+        for (const id of ids) {
+            const reply = await client.expectReply(id);
+            assert.equal(reply.json.history.publications.length, 20);
+        }
+        client.batch(
+            Array.from({ length: 100 }, (_, i) => ({ id: 1000 + i, history: { channel: 'long:a', limit: -1 } })),
+        );
+        for (let i = 0; i < 100; i++) {
+            assert.equal((await client.expectReply(1000 + i)).json.history.publications.length, 20);
+        }
+        client.close();
+    });
+
+    test('may have more commands waiting than one message may hold', async () => {
+        const client = await Client.open(server);
+        const connect = { id: 1, connect: { token: userToken('42') } };
+        client.sendText(JSON.stringify(connect));
+        const ids = Array.from({ length: 300 }, (_, i) => 2 + i);
+        ids.forEach((id) => client.sendText(JSON.stringify({ id, history: { channel: 'long:a', limit: 0 } })));
+        for (const id of ids) {
+            assert.ok((await client.expectReply(id)).json.history !== undefined);
+        }
+        client.close();
+    });
+});

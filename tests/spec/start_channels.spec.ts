@@ -126,6 +126,15 @@ describe('personal channels', () => {
         channel: { namespaces: [{ name: 'me', allow_user_limited_channels: true, allow_publish_for_subscriber: true }] },
     });
 
+    test('a new token that names no channels leaves them alone', async () => {
+        const client = await Client.open(server);
+        await client.connect({ token: userToken('44') });
+        await client.call('refresh', { token: userToken('44') });
+        await server.api('publish', { channel: 'me:#44', data: 'still here' });
+        assert.equal((await client.expectPublication('me:#44')).data, 'still here');
+        client.close();
+    });
+
     test('every connection of a user starts with the channel of that user', async () => {
         const [a, b, other] = [await Client.open(server), await Client.open(server), await Client.open(server)];
         assert.deepEqual((await a.connect({ token: userToken('42') })).subs, { 'me:#42': {} });
