@@ -2,7 +2,7 @@
  * connections. */
 #include "server/api.h"
 #include "server/api_call.h"
-#include "server/control.h"
+#include "server/cluster.h"
 #include "server/json_span.h"
 #include "server/worker.h"
 
@@ -27,7 +27,7 @@ static void on_applied(void *context, enum status status)
 static void apply(struct api_call *call, const struct control_request *request, enum status status)
 {
     if (status == STATUS_OK) {
-        control_apply(call->worker, request, on_applied, call);
+        cluster_control(call->worker, request, on_applied, call);
     } else {
         api_finish(call, status);
     }

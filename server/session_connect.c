@@ -6,8 +6,8 @@
 #include "channels/base/clock.h"
 #include "channels/base/log.h"
 #include "channels/base/must.h"
+#include "server/cluster.h"
 #include "server/connection.h"
-#include "server/control.h"
 #include "server/quota.h"
 #include "server/session_private.h"
 #include "server/tokens.h"
@@ -258,14 +258,14 @@ static void end_older_connections(struct session *session)
     bool is_single = config->client_subscribe_to_user_personal_channel_enabled &&
                      config->client_subscribe_to_user_personal_channel_single_connection;
     if (is_single && user_name(session->user).len > 0) {
-        control_apply(session->worker,
-                      &(struct control_request){.action = CONTROL_DISCONNECT,
-                                                .user = user_name(session->user),
-                                                .code = DISCONNECT_FORCE_NO_RECONNECT.code,
-                                                .reason = DISCONNECT_FORCE_NO_RECONNECT.reason,
-                                                .whitelist = &own,
-                                                .whitelist_count = 1},
-                      on_older_ended, NULL);
+        cluster_control(session->worker,
+                        &(struct control_request){.action = CONTROL_DISCONNECT,
+                                                  .user = user_name(session->user),
+                                                  .code = DISCONNECT_FORCE_NO_RECONNECT.code,
+                                                  .reason = DISCONNECT_FORCE_NO_RECONNECT.reason,
+                                                  .whitelist = &own,
+                                                  .whitelist_count = 1},
+                        on_older_ended, NULL);
     }
 }
 

@@ -6,6 +6,7 @@
 #include "channels/base/thread_buf.h"
 #include "server/auth.h"
 #include "server/auth_jwks.h"
+#include "server/cluster.h"
 #include "server/connection.h"
 #include "server/generation.h"
 #include "server/http_client.h"
@@ -563,6 +564,10 @@ static struct worker *worker_new(struct server *server, unsigned index)
     ev_async_start(worker->loop->loop, &worker->loop->wake);
     worker->redis = (struct redis_options){
         .settings = server->redis, .loop = worker->loop->loop, .worker = index, .owner = worker};
+    if (index == 0) { /* one of the process listens to what other nodes ask for */
+        worker->redis.on_control = cluster_on_message;
+        worker->redis.on_control_missed = cluster_on_missed;
+    }
     const struct hub_options options = {
         .index = index,
         .worker_count = server->worker_count,
