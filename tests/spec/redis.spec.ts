@@ -12,7 +12,7 @@ import { userToken } from './support/token.ts';
 const OPEN = { allow_subscribe_for_client: true, allow_publish_for_client: true, allow_history_for_client: true };
 const NAMESPACES = [
     { name: 'plain', ...OPEN },
-    { name: 'stream', ...OPEN, history_size: 100, history_ttl: '300s', force_recovery: true, force_positioning: true },
+    { name: 'stream', ...OPEN, history_size: 10000, history_ttl: '300s', force_recovery: true, force_positioning: true },
     { name: 'small', ...OPEN, history_size: 3, history_ttl: '300s', force_recovery: true },
     { name: 'cache', ...OPEN, history_size: 1, history_ttl: '300s', force_recovery: true, force_recovery_mode: 'cache' },
     {
@@ -239,6 +239,22 @@ describe('two nodes', () => {
         clients.forEach((client) => client.close());
     });
 
+    test('the API disconnects, unsubscribes, subscribes and refreshes a user on whichever node they are', async () => {
+        const channel = it.channel('plain');
+        const client = await it.connect(it.b, 'mallory');
+        await it.a.apiResult('subscribe', { user: 'mallory', channel });
+        await client.expectPush('subscribe', channel);
+        await it.a.apiResult('publish', { channel, data: 1 });
+        await client.expectPublication(channel);
+        await it.a.apiResult('unsubscribe', { user: 'mallory', channel });
+        assert.equal((await client.expectPush('unsubscribe', channel)).code, 2000);
+        const spared = await it.connect(it.b, 'mallory');
+        await it.a.apiResult('disconnect', { user: 'mallory', whitelist: [spared.id], disconnect: { code: 4321, reason: 'bye' } });
+        assert.equal(await client.expectDisconnect(4321), 'bye');
+        await it.a.apiResult('disconnect', { user: 'mallory' });
+        await spared.expectDisconnect(3503);
+    });
+
     test('joins and leaves on one node are told on the other', async () => {
         const channel = it.channel('room');
         const [watcher, visitor] = [await it.connect(it.a, 'w'), await it.connect(it.b, 'v')];
@@ -248,6 +264,258 @@ describe('two nodes', () => {
         assert.equal(((await watcher.expectPush('join', channel)).info as Json).user, 'v');
         visitor.close();
         assert.equal(((await watcher.expectPush('leave', channel)).info as Json).user, 'v');
+        watcher.close();
+    });
+});
+
+/* Numbered publications while something goes wrong: what was acknowledged, and what a subscriber saw of it. */
+class Journal {
+    readonly acknowledged: number[] = [];
+    private n = 0;
+    private isOver = false;
+    private loops: Promise<void>[] = [];
+    readonly channel: string;
+
+    constructor(channel: string) {
+        this.channel = channel;
+    }
+
+    start(...nodes: Server[]) {
+        this.loops = nodes.map(async (node) => {
+            while (!this.isOver) {
+                const n = ++this.n;
+                const answer = await node.api('publish', { channel: this.channel, data: n });
+                if (!('error' in answer)) {
+                    this.acknowledged.push(n);
+                }
+                await pause(5);
+            }
+        });
+    }
+
+    async stop() {
+        this.isOver = true;
+        await Promise.all(this.loops);
+    }
+
+    /* Nobody was told of a loss, so everything acknowledged has come, once, with offsets that rise by one. */
+    async expectAll(client: Client) {
+        const seen: number[] = [];
+        let offset = 0;
+        const last = 'the end';
+        for (;;) {
+            const publication = await client.expectPublication(this.channel, 10000);
+            assert.ok(offset === 0 || publication.offset === offset + 1, `${publication.offset} after ${offset}`);
+            offset = publication.offset as number;
+            if (publication.data === last) {
+                break;
+            }
+            seen.push(publication.data as number);
+        }
+        assert.equal(new Set(seen).size, seen.length, 'no publication twice');
+        const missing = this.acknowledged.filter((n) => !seen.includes(n));
+        assert.deepEqual(missing, [], 'everything acknowledged arrived');
+    }
+}
+
+describe('outages', () => {
+    const it = nodesFor();
+
+    async function throughFault(fault: () => Promise<void>) {
+        const journal = new Journal(it.channel('stream'));
+        const clients = [await it.connect(it.a), await it.connect(it.b)];
+        for (const client of clients) {
+            await client.subscribe(journal.channel);
+        }
+        journal.start(it.a, it.b);
+        await pause(100);
+        await fault();
+        await it.isReady(it.a);
+        await it.isReady(it.b);
+        await journal.stop();
+        assert.ok(journal.acknowledged.length > 0);
+        await publishUntilAccepted(it.a, journal.channel, 'the end');
+        for (const client of clients) {
+            await journal.expectAll(client);
+            client.close();
+        }
+    }
+
+    test('T5: pub/sub connections that are killed again and again cost nobody a message', async () => {
+        await throughFault(async () => {
+            for (let i = 0; i < 6; i++) {
+                await it.redis.command('CLIENT', 'KILL', 'TYPE', 'pubsub');
+                await pause(200);
+            }
+        });
+    });
+
+    test('T6: request connections that are killed under load duplicate nothing and lose nothing', async () => {
+        await throughFault(async () => {
+            for (let i = 0; i < 8; i++) {
+                await it.redis.command('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+                await pause(150);
+            }
+        });
+    });
+
+    test('T8: scripts that Redis has forgotten are loaded again', async () => {
+        await throughFault(async () => {
+            for (let i = 0; i < 3; i++) {
+                await it.redis.command('SCRIPT', 'FLUSH');
+                await pause(200);
+            }
+        });
+    });
+
+    test('T4: a Redis that stands still: errors in time, nothing lost, nobody told', async () => {
+        await throughFault(async () => {
+            it.redis.signal('SIGSTOP');
+            await pause(300);
+            it.redis.signal('SIGCONT');
+            await pause(300);
+            it.redis.signal('SIGSTOP');
+            const ms = await timed(() => expectTemporary(it.a, it.channel('stream')));
+            assert.ok(ms < 3500, `${ms} ms`);
+            it.redis.signal('SIGCONT');
+        });
+    });
+
+    test('T21: a write pause of Redis duplicates nothing', async () => {
+        await throughFault(async () => {
+            await it.redis.command('CLIENT', 'PAUSE', '700', 'WRITE');
+            await pause(800);
+        });
+    });
+
+    test('T19: a node that is cut for reading too slowly repairs itself', async () => {
+        await it.redis.command('CONFIG', 'SET', 'client-output-buffer-limit', 'pubsub 32kb 32kb 1');
+        const channel = it.channel('stream');
+        const client = await it.connect(it.b);
+        await client.subscribe(channel);
+        const text = 'x'.repeat(15000);
+        await Promise.all(Array.from({ length: 40 }, (_, n) => it.a.apiResult('publish', { channel, data: { n, text } })));
+        for (let offset = 1; offset <= 40; offset++) {
+            assert.equal((await client.expectPublication(channel, 10000)).offset, offset);
+        }
+        await it.redis.command('CONFIG', 'SET', 'client-output-buffer-limit', 'pubsub 32mb 8mb 60');
+        client.close();
+    });
+
+    test('T7: FLUSHALL begins a new epoch, and subscribers are told', async () => {
+        const channel = it.channel('stream');
+        const client = await it.connect(it.b);
+        const { epoch } = await client.subscribe(channel);
+        await it.a.apiResult('publish', { channel, data: 1 });
+        await client.expectPublication(channel);
+        await it.redis.command('FLUSHALL');
+        await it.a.apiResult('publish', { channel, data: 2 });
+        assert.equal((await client.expectPush('unsubscribe', channel)).code, 2500);
+        const reply = await client.subscribe(channel, { recover: true, epoch, offset: 1 });
+        assert.equal(reply.recovered ?? false, false);
+        assert.notEqual(reply.epoch, epoch);
+        client.close();
+    });
+
+    test('T23: a foreign value where a stream should be fails that publish and leaves no hole', async () => {
+        const channel = it.channel('stream');
+        const { epoch } = await it.a.apiResult('publish', { channel, data: 1 });
+        const keys = (await it.redis.command('KEYS', `spec:*:c:${channel}`)) as string[];
+        await it.redis.command('SET', keys[0] as string, 'foreign');
+        await expectTemporary(it.b, channel);
+        await it.redis.command('DEL', keys[0] as string);
+        const next = await it.a.apiResult('publish', { channel, data: 2 });
+        assert.deepEqual([next.offset, next.epoch], [2, epoch]);
+    });
+
+    test('D06: what is not ours on our channels is ignored and counted', async () => {
+        const channel = it.channel('plain');
+        const client = await it.connect(it.a);
+        await client.subscribe(channel);
+        await it.b.apiResult('publish', { channel, data: 'first' });
+        await client.expectPublication(channel);
+        const [name] = (await it.redis.command('PUBSUB', 'CHANNELS', `spec:*:c:${channel}`)) as string[];
+        for (const forged of ['', 'hello', '::', 'x:1:y', `::\u0001${'\u0000'.repeat(60)}`, ':5:', 'e:99999999999999999999:']) {
+            await it.redis.command('PUBLISH', name as string, forged);
+        }
+        await it.b.apiResult('publish', { channel, data: 'second' });
+        assert.equal((await client.expectPublication(channel)).data, 'second');
+        assert.ok((await it.a.metric('starling_broker_foreign_messages_total')) >= 7);
+        client.close();
+    });
+
+    test('T9: a full Redis refuses publishes, still lets clients recover, and counts on without a hole', async () => {
+        const channel = it.channel('stream');
+        const [watcher, client] = [await it.connect(it.b, 'w'), await it.connect(it.b)];
+        const { epoch } = await watcher.subscribe(channel);
+        await it.a.apiResult('publish', { channel, data: 1 });
+        await watcher.expectPublication(channel);
+        await it.redis.command('CONFIG', 'SET', 'maxmemory', '1');
+        await expectTemporary(it.a, channel);
+        const reply = await client.subscribe(channel, { recover: true, epoch });
+        assert.deepEqual((reply.publications as Json[]).map((p) => p.data), [1]);
+        await it.redis.command('CONFIG', 'SET', 'maxmemory', '0');
+        assert.equal((await it.a.apiResult('publish', { channel, data: 2 })).offset, 2);
+        watcher.close();
+        client.close();
+    });
+
+    test('T22: a Redis that became a replica takes no publications, and the nodes are not ready', async () => {
+        await it.redis.command('REPLICAOF', '127.0.0.1', '1');
+        await eventually('not ready', async () => (await request(it.a.port, '/health/ready')).status === 503, 10000);
+        await expectTemporary(it.a, it.channel('plain'));
+        await it.redis.command('REPLICAOF', 'NO', 'ONE');
+        await it.isReady(it.a);
+        await it.isReady(it.b);
+    });
+
+    test('T1: Redis is killed: clients stay, publishes are refused, subscribers are told once and recover after', async () => {
+        const [stream, plain] = [it.channel('stream'), it.channel('plain')];
+        const client = await it.connect(it.a);
+        const { epoch } = await client.subscribe(stream);
+        await client.subscribe(plain);
+        await it.a.apiResult('publish', { channel: stream, data: 1 });
+        await client.expectPublication(stream);
+        await it.redis.kill();
+        const ms = await timed(() => expectTemporary(it.a, stream));
+        assert.ok(ms < 2500, `${ms} ms`);
+        await expectTemporary(it.b, plain);
+        await eventually('not ready', async () => (await request(it.a.port, '/health/ready')).status === 503, 10000);
+        assert.equal((await request(it.a.port, '/health/live')).status, 200);
+        const late = await it.connect(it.b);
+        await late.expectError('subscribe', { channel: stream }, 100);
+        await late.subscribe(plain);
+        await it.redis.run();
+        await it.isReady(it.a);
+        await it.isReady(it.b);
+        assert.equal((await client.expectPush('unsubscribe', stream)).code, 2500);
+        const reply = await client.subscribe(stream, { recover: true, epoch, offset: 1 });
+        assert.equal(reply.recovered ?? false, false);
+        await publishUntilAccepted(it.b, plain, 'back');
+        for (const each of [client, late]) {
+            assert.equal((await each.expectPublication(plain)).data, 'back');
+            each.close();
+        }
+    });
+
+    test('T29: a disconnect reaches a node that was cut off while it was asked for', async () => {
+        const client = await it.connect(it.b, 'victim');
+        await it.redis.command('CLIENT', 'KILL', 'TYPE', 'pubsub');
+        await eventually('the order is taken', async () => !('error' in (await it.a.api('disconnect', { user: 'victim' }))));
+        await client.expectDisconnect(3503, 10000);
+    });
+
+    test('T30: the presence of a node that died ends, with one leave each', async () => {
+        const channel = it.channel('room');
+        const node = await it.startNode();
+        const [watcher, visitor] = [await it.connect(it.a, 'w'), await it.connect(node, 'v')];
+        await watcher.subscribe(channel);
+        await visitor.subscribe(channel);
+        await node.kill();
+        const stats = async () => it.b.apiResult('presence_stats', { channel });
+        await eventually('presence without the dead node', async () => (await stats()).num_clients === 1, 30000);
+        assert.equal(((await watcher.expectPush('leave', channel)).info as Json).user, 'v');
+        assert.deepEqual(await stats(), { num_clients: 1, num_users: 1 });
         watcher.close();
     });
 });
