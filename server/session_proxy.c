@@ -98,7 +98,7 @@ void session_reply_verdict(struct session *session, uint32_t id, const struct pr
     case PROXY_FAILURE: session_reply_error(session, id, STATUS_INTERNAL); return;
     case PROXY_RESULT: break;
     }
-    must(!"a result is for the caller to use");
+    must(false && "a result is for the caller to use");
 }
 
 struct proxy_reply session_malformed_result(const struct session *session, const char *event)
