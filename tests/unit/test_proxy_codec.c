@@ -242,8 +242,8 @@ static void an_empty_connect_result_is_an_anonymous_user(void **state)
     (void)state;
     static const char *const results[] = {
         "{}", "{\"user\":\"\"}",
-        "{\"user\":null,\"expire_at\":null,\"info\":null,\"b64info\":null,\"data\":null,\"channels\":null,"
-        "\"subs\":null,\"meta\":null}",
+        ("{\"user\":null,\"expire_at\":null,\"info\":null,\"b64info\":null,\"data\":null,\"channels\":null,"
+         "\"subs\":null,\"meta\":null}"),
         "{\"expire_at\":0}"};
     for (size_t i = 0; i < sizeof results / sizeof results[0]; i++) {
         struct connection_claims claims;
