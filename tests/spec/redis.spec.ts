@@ -1,12 +1,16 @@
 /* redis.spec.ts - several nodes with one Redis: one server to their clients, and what outages mean to them
  * (THREATS D01 to D08). */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import net from 'node:net';
+import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { Client, type Json } from './support/client.ts';
 import { eventually, pause, timed } from './support/deadline.ts';
 import { request } from './support/http.ts';
 import { Redis } from './support/redis.ts';
-import { Server, merged, type Config } from './support/server.ts';
+import { Server, merged, scratch, type Config } from './support/server.ts';
 import { userToken } from './support/token.ts';
 
 const OPEN = { allow_subscribe_for_client: true, allow_publish_for_client: true, allow_history_for_client: true };
@@ -517,5 +521,120 @@ describe('outages', () => {
         assert.equal(((await watcher.expectPush('leave', channel)).info as Json).user, 'v');
         assert.deepEqual(await stats(), { num_clients: 1, num_users: 1 });
         watcher.close();
+    });
+});
+
+/* One node with this engine; it need not become ready. */
+async function startAlone(redis: Config): Promise<Server> {
+    const engine = { type: 'redis', redis: { prefix: 'alone', ...redis } };
+    return Server.start({ config: { engine, channel: { namespaces: NAMESPACES } } });
+}
+
+describe('what a Redis may be like', () => {
+    /* What each fake answers to whatever it gets. */
+    const fakes: [string, (socket: net.Socket) => void][] = [
+        ['garbage', (socket) => socket.write('HTTP/1.1 400 Bad Request\r\n\r\n')],
+        ['half a reply, then the end', (socket) => socket.end('$100\r\nhalf')],
+        ['nothing at all', () => undefined],
+        ['nil to everything', (socket) => socket.write('$-1\r\n'.repeat(20))],
+        ['arrays in arrays', (socket) => socket.write('*1\r\n'.repeat(5000))],
+        ['an endless bulk', (socket) => socket.write(`$1073741824\r\n${'x'.repeat(1000000)}`)],
+        ['the end at once', (socket) => socket.destroy()],
+        ['too many clients', (socket) => socket.end('-ERR max number of clients reached\r\n')],
+    ];
+    for (const [name, answer] of fakes) {
+        test(`T28, D02: a server that answers ${name} harms nothing but its channels`, async () => {
+            const fake = net.createServer((socket) => {
+                socket.on('error', () => undefined);
+                socket.on('data', () => socket.writable && answer(socket));
+            });
+            await new Promise<void>((resolve) => fake.listen(0, '127.0.0.1', resolve));
+            const { port } = fake.address() as net.AddressInfo;
+            const node = await startAlone({ address: [`127.0.0.1:${port}`], io_timeout: '1500ms' });
+            const client = await Client.connect(node, userToken('1'));
+            const ms = await timed(() => expectTemporary(node, 'stream:1'));
+            assert.ok(ms < 2500, `${ms} ms`);
+            await client.subscribe('plain:1');
+            assert.equal((await request(node.port, '/health/ready')).status, 503);
+            assert.equal((await request(node.port, '/health/live')).status, 200);
+            client.close();
+            await node.stop();
+            fake.close();
+        });
+    }
+
+    test('T28: a host name without an address harms nothing but its channels', async () => {
+        const node = await startAlone({ address: ['name.invalid:6379'] });
+        await expectTemporary(node, 'stream:1');
+        await node.stop();
+    });
+
+    test('D08, T31: a wrong password is said, and a right one works, as does a user with the rights that are needed', async () => {
+        const redis = await Redis.start();
+        await redis.command('ACL', 'SETUSER', 'star', 'on', '>secret of the spec', '~alone:*', '&alone:*', '+@all', '-@dangerous', '+info');
+        await redis.command('ACL', 'SETUSER', 'default', 'off');
+        const wrong = await startAlone({ address: [redis.address], user: 'star', password: 'wrong' });
+        await eventually('the log says why', () => wrong.log.some((line) => line.reason === 'Redis refuses user or password'));
+        assert.ok(!JSON.stringify(wrong.log).includes('wrong'), 'the password is not logged');
+        await wrong.stop();
+        const right = await startAlone({ address: [`redis://star:secret%20of%20the%20spec@${redis.address}`] });
+        await publishUntilAccepted(right, 'stream:1', 1);
+        await publishUntilAccepted(right, 'plain:1', 1);
+        await right.stop();
+        await redis.stop();
+    });
+
+    test('a Unix socket and a database of its own', async () => {
+        const file = path.join(scratch, 'redis.sock');
+        const redis = await Redis.start('--unixsocket', file);
+        const node = await startAlone({ address: [`unix://${file}`], db: 3 });
+        await publishUntilAccepted(node, 'stream:1', 1);
+        assert.match((await redis.command('INFO', 'keyspace')) as string, /db3:/);
+        await node.stop();
+        await redis.stop();
+    });
+
+    test('D08: TLS, where the certificate is that of the host, and not otherwise', async () => {
+        const [key, cert] = [path.join(scratch, 'redis.key'), path.join(scratch, 'redis.crt')];
+        const subject = ['-subj', '/CN=redis', '-addext', 'subjectAltName=IP:127.0.0.1'];
+        const kind = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'];
+        execFileSync('openssl', ['req', '-x509', ...kind, '-keyout', key, '-out', cert, ...subject], { stdio: 'ignore' });
+        const port = 20000 + Math.floor(Math.random() * 10000);
+        const redis = await Redis.start('--tls-port', String(port), '--tls-cert-file', cert, '--tls-key-file', key, '--tls-auth-clients', 'no');
+        const address = [`rediss://127.0.0.1:${port}`];
+        const node = await startAlone({ address, tls: { server_ca_pem: readFileSync(cert, 'utf8') } });
+        const client = await Client.connect(node, userToken('1'));
+        await client.subscribe('stream:1').catch(() => undefined);
+        const data = 'x'.repeat(100000);
+        await publishUntilAccepted(node, 'stream:2', data);
+        const history = await node.apiResult('history', { channel: 'stream:2', limit: 1 });
+        assert.equal((history.publications as Json[])[0]?.data, data);
+        client.close();
+        await node.stop();
+        const other = await startAlone({ address, tls: { server_ca_pem: readFileSync(cert, 'utf8'), server_name: 'elsewhere' } });
+        await eventually('refused', () => other.log.some((line) => String(line.reason).startsWith('TLS: ')));
+        await expectTemporary(other, 'stream:1');
+        await other.stop();
+        await redis.stop();
+    });
+
+    test('T25: with two Redis, one that is away leaves the channels of the other alone', async () => {
+        const [first, second] = [await Redis.start(), await Redis.start()];
+        const node = await startAlone({ address: [first.address, second.address] });
+        const channels = Array.from({ length: 40 }, (_, i) => `stream:${i}`);
+        for (const channel of channels) {
+            await publishUntilAccepted(node, channel, 1);
+        }
+        await second.kill();
+        const answers = await Promise.all(channels.map((channel) => node.api('publish', { channel, data: 2 })));
+        const good = answers.filter((answer) => !('error' in answer)).length;
+        assert.ok(good > 5 && good < 35, `${good} of 40 channels still work`);
+        await second.run();
+        for (const channel of channels) {
+            await publishUntilAccepted(node, channel, 3);
+        }
+        await node.stop();
+        await first.stop();
+        await second.stop();
     });
 });
