@@ -359,6 +359,143 @@ describe('rooms', () => {
     });
 });
 
+describe('after a message was said', () => {
+    test('its author changes it with ↑, and deletes it; others see both, also later', async () => {
+        const room = newRoom();
+        const [ann, bob] = [await someone('Ann'), await someone('Bob')];
+        await enter(ann, server.origin, room);
+        await enter(bob, server.origin, room);
+        await say(ann, 'teh first');
+        await ann.page.locator('.message.settled').waitFor();
+        const field = ann.page.locator('.composer textarea');
+        await field.press('ArrowUp');
+        await ann.page.locator('.message.editing').waitFor();
+        assert.equal(await field.inputValue(), 'teh first');
+        await field.fill('the first');
+        await field.press('Enter');
+        await sees(bob, 'the first');
+        await bob.page.locator('.edited').waitFor();
+        assert.deepEqual(await texts(bob), ['the first']);
+        await field.press('ArrowUp');
+        await field.press('Escape');
+        assert.equal(await field.inputValue(), '');
+        await ann.page.locator('.message').hover();
+        await ann.page.getByRole('button', { name: 'Delete' }).click();
+        await ann.page.getByRole('button', { name: 'Really delete?' }).click();
+        await sees(bob, 'This message was deleted.');
+        const carl = await someone('Carl');
+        await enter(carl, server.origin, room);
+        assert.deepEqual(await texts(carl), ['This message was deleted.']);
+    });
+
+    test('others react, once each, and take it back; none of it counts as unread', async () => {
+        const [room, elsewhere] = [newRoom(), newRoom()];
+        const [ann, bob] = [await someone('Ann'), await someone('Bob')];
+        await enter(ann, server.origin, room);
+        await enter(bob, server.origin, room);
+        await say(ann, 'good news');
+        await sees(bob, 'good news');
+        await ann.page.goto(`${server.origin}/chat#/room/${elsewhere}`);
+        await ann.page.locator('h1', { hasText: elsewhere }).waitFor();
+        await bob.page.locator('.message').hover();
+        await bob.page.getByRole('button', { name: 'React with 👍' }).click();
+        const mine = bob.page.locator('.reactions button[aria-pressed="true"]');
+        await mine.filter({ hasText: '1' }).waitFor();
+        assert.equal(await ann.page.locator('.badge').count(), 0);
+        await ann.page.goto(`${server.origin}/chat#/room/${room}`);
+        await ann.page.getByRole('button', { name: '👍 from Bob' }).click();
+        await bob.page.getByRole('button', { name: '👍 from Bob, Ann' }).waitFor();
+        await mine.click();
+        await ann.page.getByRole('button', { name: '👍 from Ann' }).waitFor();
+    });
+
+    test('a link leads to it, however far back it is', async () => {
+        const room = newRoom();
+        await publishMany(room, 1, 200);
+        const ann = await someone('Ann');
+        await ann.page.goto(`${server.origin}/chat#/room/${room}/m/20`);
+        const wanted = ann.page.locator('.message.target', { hasText: 'line 20' });
+        await wanted.waitFor();
+        await ready(() => wanted.evaluate((row) => {
+            const box = row.getBoundingClientRect();
+            return box.top > 0 && box.bottom < innerHeight;
+        }), 'the message is on the screen');
+        await ann.page.goto(`${server.origin}/chat#/room/${room}/m/999`);
+        await ann.page.getByText('not in the history of this room any more').waitFor();
+    });
+
+    test('a search finds it among those loaded, and goes there', async () => {
+        const room = newRoom();
+        await publishMany(room, 1, 45);
+        const ann = await someone('Ann');
+        await enter(ann, server.origin, room);
+        await ann.page.getByRole('button', { name: 'Search in this room' }).click();
+        await ann.page.locator('.room-search input').fill('LINE 31');
+        await ann.page.getByText('1 message found').waitFor();
+        await ann.page.locator('.found a').click();
+        await ann.page.locator('.message.target', { hasText: 'line 31' }).waitFor();
+        await ann.page.locator('.room-search input').press('Escape');
+        await ann.page.locator('.room-search').waitFor({ state: 'detached' });
+    });
+
+    test('whoever is called by name sees it marked', async () => {
+        const room = newRoom();
+        const ann = await someone('Ann');
+        await enter(ann, server.origin, room);
+        await server.publish(`chat:${room}`, { name: 'bot', text: 'hey @ann, and @annabel' });
+        await server.publish(`chat:${room}`, { name: 'bot', text: 'only @annabel' });
+        await sees(ann, 'only @annabel');
+        assert.equal(await ann.page.locator('.message.mention').count(), 1);
+    });
+
+    test('whoever looks away is marked so, and not when back', async () => {
+        const room = newRoom();
+        const [ann, bob] = [await someone('Ann'), await someone('Bob')];
+        await bob.page.clock.install();
+        await enter(ann, server.origin, room);
+        await enter(bob, server.origin, room);
+        await ann.page.locator('.people li', { hasText: 'Bob' }).waitFor();
+        await bob.page.clock.fastForward(5 * 60_000 + 1_000);
+        await ann.page.locator('.people li.is-away', { hasText: 'Bob' }).waitFor();
+        await bob.page.mouse.move(5, 5);
+        await ann.page.locator('.people li.is-away').waitFor({ state: 'detached' });
+    });
+
+    test('an emoji is completed by the keyboard', async () => {
+        const ann = await someone('Ann');
+        await enter(ann, server.origin, newRoom());
+        const field = ann.page.locator('.composer textarea');
+        await field.pressSequentially('go :roc');
+        await ann.page.locator('.emoji-list li[aria-selected="true"]', { hasText: 'rocket' }).waitFor();
+        await field.press('Tab');
+        assert.equal(await field.inputValue(), 'go 🚀 ');
+        await field.pressSequentially(':fire:');
+        await field.press('Enter');
+        await sees(ann, 'go 🚀 🔥');
+    });
+
+    test('what waits for the connection survives a reload, and arrives once', async () => {
+        const room = newRoom();
+        const line = await startLine(server);
+        const [ann, bob] = [await someone('Ann'), await someone('Bob')];
+        await enter(ann, line.origin, room);
+        await enter(bob, server.origin, room);
+        line.cut();
+        await ann.page.locator('.banner.warn').waitFor();
+        await say(ann, 'kept over a reload');
+        await ann.page.getByText('Waiting for the connection…').waitFor();
+        line.mend();
+        await ann.page.reload();
+        await sees(bob, 'kept over a reload');
+        await ann.page.locator('.message.settled .text', { hasText: 'kept over a reload' }).waitFor();
+        await ann.page.reload();
+        await ann.page.locator('.message.settled .text', { hasText: 'kept over a reload' }).waitFor();
+        assert.equal(count(await texts(ann), 'kept over a reload'), 1);
+        assert.equal(count(await texts(bob), 'kept over a reload'), 1);
+        await line.close();
+    });
+});
+
 describe('what strangers write', () => {
     const CORPUS = [
         '<script>document.title="hacked"</script>',

@@ -18,6 +18,7 @@ test('what is not a signal is ignored', () => {
         kind: 'hello',
         name: 'Ann',
         ask: false,
+        away: false,
     });
 });
 

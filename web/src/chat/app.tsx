@@ -4,12 +4,23 @@ import type { JSX } from 'preact';
 import { Banner } from '../shared/banner.tsx';
 import { Icon } from '../shared/icons.tsx';
 import { strings } from '../strings.ts';
+import { chatText } from './strings.ts';
 import { Composer } from './composer.tsx';
 import { Dialogs } from './dialogs.tsx';
 import { Messages } from './messages.tsx';
 import { People } from './people.tsx';
 import { Sidebar } from './sidebar.tsx';
-import { announcement, connection, current, dialog, drawer, goToNeighbour, roomProblem } from './state.ts';
+import { Search } from './search.tsx';
+import {
+    announcement,
+    connection,
+    current,
+    dialog,
+    drawer,
+    goToNeighbour,
+    isSearching,
+    roomProblem,
+} from './state.ts';
 
 function isTyping(target: EventTarget | null): boolean {
     return (
@@ -47,7 +58,7 @@ function RoomHeader(): JSX.Element {
             <button
                 type="button"
                 class="quiet icon-only for-narrow"
-                aria-label={strings.chat.openRooms}
+                aria-label={chatText.openRooms}
                 aria-expanded={drawer.value === 'rooms'}
                 onClick={() => (drawer.value = 'rooms')}
             >
@@ -63,7 +74,7 @@ function RoomHeader(): JSX.Element {
                 type="button"
                 class="quiet people-button"
                 aria-expanded={drawer.value === 'people'}
-                title={strings.chat.people}
+                title={chatText.people}
                 onClick={() => (drawer.value = drawer.value === 'people' ? 'none' : 'people')}
             >
                 <Icon name="people" />
@@ -71,23 +82,33 @@ function RoomHeader(): JSX.Element {
                     {people === null ? '–' : people.length}
                 </span>
                 <span class="visually-hidden">
-                    {people === null ? strings.chat.people : strings.chat.peopleCount(people.length)}
+                    {people === null ? chatText.people : chatText.peopleCount(people.length)}
                 </span>
             </button>
             <button
                 type="button"
                 class="quiet icon-only"
-                aria-label={strings.chat.switcher}
-                title={`${strings.chat.switcher} (Ctrl+K)`}
-                onClick={() => (dialog.value = 'switcher')}
+                aria-label={chatText.search}
+                title={chatText.search}
+                aria-expanded={isSearching.value}
+                onClick={() => (isSearching.value = !isSearching.value)}
             >
                 <Icon name="search" />
             </button>
             <button
                 type="button"
                 class="quiet icon-only for-wide"
-                aria-label={strings.chat.help}
-                title={`${strings.chat.help} (?)`}
+                aria-label={chatText.switcher}
+                title={`${chatText.switcher} (Ctrl+K)`}
+                onClick={() => (dialog.value = 'switcher')}
+            >
+                <Icon name="menu" />
+            </button>
+            <button
+                type="button"
+                class="quiet icon-only for-wide"
+                aria-label={chatText.help}
+                title={`${chatText.help} (?)`}
                 onClick={() => (dialog.value = 'help')}
             >
                 <Icon name="help" />
@@ -108,6 +129,7 @@ export function App(): JSX.Element {
             <main class="room">
                 <RoomHeader />
                 <Banner connection={connection} />
+                {room !== null && isSearching.value ? <Search key={`search-${room.name}`} room={room} /> : null}
                 {roomProblem.value === '' ? null : (
                     <p class="problem" role="alert">
                         {roomProblem.value}

@@ -4,8 +4,9 @@ import type { ComponentChildren, JSX } from 'preact';
 import { Icon } from '../shared/icons.tsx';
 import { NAME_CHARACTERS_MAX } from '../shared/text.ts';
 import { strings } from '../strings.ts';
+import { chatText } from './strings.ts';
 import { parseRoomName } from './rooms.ts';
-import { dialog, goTo, myName, rooms, setName } from './state.ts';
+import { dialog, goTo, myName, notifying, rooms, setName, toggleNotifying } from './state.ts';
 
 function Modal({ title, children }: { title: string; children: ComponentChildren }): JSX.Element {
     const element = useRef<HTMLDialogElement>(null);
@@ -49,13 +50,13 @@ function NameDialog(): JSX.Element {
         setName(name);
     };
     return (
-        <Modal title={strings.chat.nameTitle}>
+        <Modal title={chatText.nameTitle}>
             <form onSubmit={submit}>
                 <p class="hint" id="name-hint">
-                    {strings.chat.nameHint}
+                    {chatText.nameHint}
                 </p>
                 <label for="name-field" class="visually-hidden">
-                    {strings.chat.nameLabel}
+                    {chatText.nameLabel}
                 </label>
                 <input
                     id="name-field"
@@ -64,13 +65,13 @@ function NameDialog(): JSX.Element {
                     maxLength={NAME_CHARACTERS_MAX}
                     dir="auto"
                     required
-                    placeholder={strings.chat.nameLabel}
+                    placeholder={chatText.nameLabel}
                     autocomplete="nickname"
                     aria-describedby="name-hint"
                     onInput={(event) => change(event.currentTarget.value)}
                 />
                 <button type="submit" class="primary">
-                    {isFirst ? strings.chat.nameSave : strings.chat.nameChange}
+                    {isFirst ? chatText.nameSave : chatText.nameChange}
                 </button>
             </form>
         </Modal>
@@ -101,7 +102,7 @@ function Switcher(): JSX.Element {
         }
     };
     return (
-        <Modal title={strings.chat.switcher}>
+        <Modal title={chatText.switcher}>
             <input
                 autofocus
                 role="combobox"
@@ -109,8 +110,8 @@ function Switcher(): JSX.Element {
                 aria-controls="switcher-list"
                 value={typed}
                 aria-activedescendant={names.length > 0 ? `switch-${index}` : undefined}
-                aria-label={strings.chat.switcher}
-                placeholder={strings.chat.switcherHint}
+                aria-label={chatText.switcher}
+                placeholder={chatText.switcherHint}
                 autocomplete="off"
                 autocapitalize="none"
                 spellcheck={false}
@@ -120,7 +121,7 @@ function Switcher(): JSX.Element {
                     choose(0);
                 }}
             />
-            <ul id="switcher-list" role="listbox" aria-label={strings.chat.rooms} class="switcher-list">
+            <ul id="switcher-list" role="listbox" aria-label={chatText.rooms} class="switcher-list">
                 {names.map((name, position) => {
                     const isNew = canCreate && position === names.length - 1;
                     return (
@@ -133,7 +134,7 @@ function Switcher(): JSX.Element {
                             onPointerMove={() => choose(position)}
                         >
                             {isNew ? (
-                                strings.chat.switcherCreate(name)
+                                chatText.switcherCreate(name)
                             ) : (
                                 <>
                                     <span class="hash">#</span>
@@ -153,12 +154,12 @@ function Switcher(): JSX.Element {
 
 function Help(): JSX.Element {
     return (
-        <Modal title={strings.chat.help}>
+        <Modal title={chatText.help}>
             <div class="help">
                 <section>
-                    <h3>{strings.chat.keysTitle}</h3>
+                    <h3>{chatText.keysTitle}</h3>
                     <dl>
-                        {strings.chat.keys.map(([keys, what]) => (
+                        {chatText.keys.map(([keys, what]) => (
                             <div key={keys}>
                                 <dt>
                                     <kbd>{keys}</kbd>
@@ -169,9 +170,9 @@ function Help(): JSX.Element {
                     </dl>
                 </section>
                 <section>
-                    <h3>{strings.chat.formattingTitle}</h3>
+                    <h3>{chatText.formattingTitle}</h3>
                     <dl>
-                        {strings.chat.formatting.map(([typed, what]) => (
+                        {chatText.formatting.map(([typed, what]) => (
                             <div key={typed}>
                                 <dt>
                                     <code>{typed}</code>
@@ -182,6 +183,19 @@ function Help(): JSX.Element {
                     </dl>
                 </section>
             </div>
+            {notifying.value === 'unavailable' ? null : notifying.value === 'denied' ? (
+                <p class="hint">{chatText.notifyDenied}</p>
+            ) : (
+                <p>
+                    <button
+                        type="button"
+                        aria-pressed={notifying.value === 'on'}
+                        onClick={() => void toggleNotifying()}
+                    >
+                        {notifying.value === 'on' ? chatText.notifyOn : chatText.notify}
+                    </button>
+                </p>
+            )}
         </Modal>
     );
 }

@@ -8,10 +8,12 @@ import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { JSX } from 'preact';
 import { Icon } from '../shared/icons.tsx';
 import { formatDay } from '../shared/text.ts';
-import { strings } from '../strings.ts';
+import { chatText } from './strings.ts';
 import { MessageRow } from './message-row.tsx';
 import type { Room } from './room.ts';
-import { myName, setAtEnd } from './state.ts';
+import { mentions } from './mentions.ts';
+import { messageHash } from './rooms.ts';
+import { editing, myName, roomProblem, setAtEnd, target } from './state.ts';
 import { rowsOf, type Row } from './timeline.ts';
 
 const WINDOW = 300;
@@ -53,14 +55,14 @@ function Top({ room, hasHidden }: { room: Room; hasHidden: boolean }): JSX.Eleme
     const timeline = room.timeline.value;
     const isEmpty = timeline.settled.length === 0 && timeline.outgoing.length === 0;
     if (history === 'loading') {
-        return <p class="log-note">{isEmpty ? strings.chat.loading : strings.chat.loadingOlder}</p>;
+        return <p class="log-note">{isEmpty ? chatText.loading : chatText.loadingOlder}</p>;
     }
     if (typeof history === 'object') {
         return (
             <p class="log-note">
-                {strings.chat.historyFailed(history.error)}{' '}
+                {chatText.historyFailed(history.error)}{' '}
                 <button type="button" class="small" onClick={() => room.retryHistory()}>
-                    {strings.chat.retry}
+                    {chatText.retry}
                 </button>
             </p>
         );
@@ -72,17 +74,17 @@ function Top({ room, hasHidden }: { room: Room; hasHidden: boolean }): JSX.Eleme
         return (
             <p class="log-empty">
                 <Icon name="chat" />
-                {strings.chat.empty}
+                {chatText.empty}
             </p>
         );
     }
     if (timeline.isComplete) {
-        return <p class="log-note">{history === 'none' ? strings.chat.noHistory : strings.chat.beginning}</p>;
+        return <p class="log-note">{history === 'none' ? chatText.noHistory : chatText.beginning}</p>;
     }
     return (
         <p class="log-note">
             <button type="button" class="small" onClick={() => void room.loadOlder()}>
-                {strings.chat.older}
+                {chatText.older}
             </button>
         </p>
     );
@@ -193,6 +195,37 @@ export function Messages({ room }: { room: Room }): JSX.Element {
         };
     }, []);
 
+    /* A link leads to one message: its page of history is loaded, then it is put in the middle. */
+    const wanted = target.value;
+    const reached = useRef(0);
+    const history = room.history.value;
+    const { isComplete } = room.timeline.value;
+    const wantedIndex = wanted === 0 ? -1 : settled.findIndex((message) => message.offset === wanted);
+    useLayoutEffect(() => {
+        if (wanted === 0 || reached.current === wanted || history === 'idle' || history === 'loading') {
+            return;
+        }
+        if (wantedIndex >= 0) {
+            if (wantedIndex < start || wantedIndex >= end) {
+                followsEnd.current = false;
+                setWindowEnd(Math.min(settled.length, Math.max(WINDOW, wantedIndex + STEP)));
+                return;
+            }
+            reached.current = wanted;
+            followsEnd.current = false;
+            const row = log.current?.querySelector<HTMLElement>('li.message.target');
+            row?.scrollIntoView({ block: 'center' });
+            const nearEnd = log.current === null || isNearEnd(log.current);
+            setIsAtEnd(nearEnd);
+            setAtEnd(nearEnd);
+        } else if (isComplete || (settled[0]?.offset ?? 0) < wanted) {
+            reached.current = wanted;
+            roomProblem.value = chatText.notFound;
+        } else {
+            void room.loadOlder();
+        }
+    });
+
     const drawRow = (row: Row): JSX.Element => {
         switch (row.kind) {
             case 'day':
@@ -204,7 +237,7 @@ export function Messages({ room }: { room: Room }): JSX.Element {
             case 'new':
                 return (
                     <li key={row.key} class="new-line">
-                        <span>{strings.chat.newMarker}</span>
+                        <span>{chatText.newMarker}</span>
                     </li>
                 );
             case 'message':
@@ -216,6 +249,16 @@ export function Messages({ room }: { room: Room }): JSX.Element {
                         isOwn={row.message.isMine || row.message.author === myName.value}
                         onRetry={(id) => room.retry(id)}
                         onRemove={(id) => room.remove(id)}
+                        isMention={mentions(row.message.text, myName.value)}
+                        isTarget={row.message.offset > 0 && row.message.offset === wanted}
+                        isEditing={row.message.id !== '' && row.message.id === editing.value}
+                        myName={myName.value}
+                        linkOf={(message) =>
+                            `${location.origin}${location.pathname}${messageHash(room.name, message.offset)}`
+                        }
+                        onReact={(message, emoji) => room.react(message, emoji)}
+                        onEdit={(message) => (editing.value = message.id)}
+                        onDelete={(message) => room.change('delete', message, '')}
                     />
                 );
         }
@@ -230,12 +273,12 @@ export function Messages({ room }: { room: Room }): JSX.Element {
                 role="log"
                 aria-live="polite"
                 aria-relevant="additions"
-                aria-label={strings.chat.log(room.name)}
+                aria-label={chatText.log(room.name)}
                 aria-busy={room.history.value === 'loading'}
                 tabIndex={0}
             >
                 {phase.name === 'refused' ? (
-                    <p class="log-note problem">{strings.chat.refused(phase.reason)}</p>
+                    <p class="log-note problem">{chatText.refused(phase.reason)}</p>
                 ) : null}
                 <Top room={room} hasHidden={start > 0} />
                 <ol>{rows.map(drawRow)}</ol>
@@ -243,9 +286,9 @@ export function Messages({ room }: { room: Room }): JSX.Element {
             {isAtEnd ? null : (
                 <button type="button" class="to-latest" onClick={toLatest}>
                     <Icon name="down" />
-                    {strings.chat.latest}
+                    {chatText.latest}
                     {room.unread.value > 0 ? (
-                        <span class="badge">{strings.chat.unreadShort(room.unread.value)}</span>
+                        <span class="badge">{chatText.unreadShort(room.unread.value)}</span>
                     ) : null}
                 </button>
             )}

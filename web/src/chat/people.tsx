@@ -2,7 +2,7 @@
 import type { JSX } from 'preact';
 import { Icon } from '../shared/icons.tsx';
 import { colourOf, initialOf } from '../shared/text.ts';
-import { strings } from '../strings.ts';
+import { chatText } from './strings.ts';
 import { current, drawer } from './state.ts';
 
 const AVATAR_COLOURS = 8;
@@ -23,32 +23,33 @@ export function People(): JSX.Element {
     return (
         <aside class="people" aria-labelledby="people-title">
             <div class="people-head">
-                <h2 id="people-title">{strings.chat.people}</h2>
+                <h2 id="people-title">{chatText.people}</h2>
                 <button
                     type="button"
                     class="quiet icon-only for-narrow"
-                    aria-label={strings.chat.closePeople}
+                    aria-label={chatText.closePeople}
                     onClick={() => (drawer.value = 'none')}
                 >
                     <Icon name="close" />
                 </button>
             </div>
             {people === null ? (
-                <p class="hint">{strings.chat.peopleUnknown}</p>
+                <p class="hint">{chatText.peopleUnknown}</p>
             ) : (
                 <ul>
                     {people.slice(0, SHOWN_MAX).map((person) => (
-                        <li key={person.client}>
+                        <li key={person.client} class={person.isAway ? 'is-away' : ''}>
                             <Avatar name={person.name} />
                             <span class="person-name" dir="auto">
                                 {person.name}
                             </span>
-                            {person.isMe ? <span class="tag">{strings.chat.you}</span> : null}
+                            {person.isAway ? <span class="tag">{chatText.away}</span> : null}
+                            {person.isMe ? <span class="tag">{chatText.you}</span> : null}
                         </li>
                     ))}
                 </ul>
             )}
-            {hidden > 0 ? <p class="hint">{strings.chat.peopleMore(hidden)}</p> : null}
+            {hidden > 0 ? <p class="hint">{chatText.peopleMore(hidden)}</p> : null}
         </aside>
     );
 }

@@ -6,7 +6,9 @@
 import { signal } from '@preact/signals';
 import { errorCodes, type ClientInfo, type PublicationContext, type Subscription } from 'centrifuge';
 import { isConnected, watchRecovery, type Connection } from '../shared/connection.ts';
-import { strings } from '../strings.ts';
+import { changeOf, type Change, type ChangeData, type ChangeKind } from './changes.ts';
+import { loadOutbox, saveOutbox } from './saved.ts';
+import { chatText } from './strings.ts';
 import { roomChannel, typingChannel, unreadCount, type Position, type StoredRoom } from './rooms.ts';
 import {
     HELLO_PEOPLE_MAX,
@@ -20,13 +22,17 @@ import {
     addOutgoing,
     EMPTY,
     forgetSettled,
+    SETTLED_MAX,
     type ChatData,
     type Message,
     messageOf,
     messagesOf,
     nameOfInfo,
+    newOutgoing,
     removeOutgoing,
     settle,
+    settleChanges,
+    type ReceivedPublication,
     type Timeline,
     updateOutgoing,
 } from './timeline.ts';
@@ -47,6 +53,7 @@ export interface Person {
     client: string;
     name: string;
     isMe: boolean;
+    isAway: boolean;
 }
 
 export type RoomPhase = { name: 'joining' } | { name: 'joined' } | { name: 'refused'; reason: string };
@@ -55,10 +62,15 @@ export type RoomPhase = { name: 'joining' } | { name: 'joined' } | { name: 'refu
 export interface RoomHost {
     connection: Connection;
     myName(): string;
+    isAway(): boolean;
     /* Whether a reader has the newest message of this room before their eyes. */
     isRead(room: Room): boolean;
     /* A message of somebody else arrived and was not read. */
     onUnread(room: Room): void;
+    /* A message of somebody else arrived just now. */
+    onMessage(room: Room, message: Message): void;
+    /* A change was not made. */
+    onProblem(reason: string): void;
     /* `read` has changed and should be kept. */
     onRead(): void;
 }
@@ -96,11 +108,18 @@ export class Room {
     private typistTimer: ReturnType<typeof setInterval> | undefined;
     private readonly infos = new Map<string, ClientInfo>();
     private readonly names = new Map<string, string>();
+    private readonly away = new Set<string>();
+    /* The oldest offset that was loaded, of a message or of a change. */
+    private oldest = 0;
 
     constructor(host: RoomHost, stored: StoredRoom) {
         this.host = host;
         this.name = stored.name;
         this.read = stored.read;
+        for (const { id, author, text, time } of loadOutbox(this.name)) {
+            const message = newOutgoing(id, author, text, time);
+            this.timeline.value = addOutgoing(this.timeline.value, { ...message, state: 'waiting' });
+        }
         this.subscription = host.connection.client.newSubscription(roomChannel(this.name), {
             recoverable: true,
             positioned: true,
@@ -145,7 +164,7 @@ export class Room {
         const client = this.host.connection.client;
         this.signals = client.getSubscription(channel) ?? client.newSubscription(channel);
         this.signals.on('publication', (publication) => this.onSignal(publication));
-        this.signals.on('subscribed', () => this.say({ kind: 'hello', name: this.host.myName(), ask: true }));
+        this.signals.on('subscribed', () => this.sayHello(true));
         this.signals.subscribe();
         this.typistTimer = setInterval(() => this.dropSilentTypists(), 1_000);
     }
@@ -190,16 +209,34 @@ export class Room {
         if (this.isOpen) {
             void this.loadPeople();
             void this.loadNewest().then(() => this.sendWaiting());
-        } else {
-            this.sendWaiting();
+        } else if (this.timeline.value.outgoing.some((message) => message.state === 'waiting')) {
+            /* What waited may have arrived before a reload: the history knows. */
+            void this.loadNewest().then(() => this.sendWaiting());
         }
     }
 
     /* ---- messages ---- */
 
+    /* The publication as a change of a message; null: it is a message itself. */
+    private changeIn(publication: ReceivedPublication): Change | null {
+        const message = messageOf(publication, Date.now(), chatText.anonymous);
+        return changeOf(publication, message.author);
+    }
+
     private onPublication(publication: PublicationContext): void {
         const before = this.timeline.value;
-        const message = messageOf(publication, Date.now(), strings.chat.anonymous);
+        const change = this.changeIn(publication);
+        if (change !== null) {
+            if (this.top !== null && publication.offset !== undefined) {
+                this.top = { ...this.top, offset: publication.offset };
+            }
+            this.timeline.value = settleChanges(before, [change]);
+            if (this.unread.value === 0) {
+                this.markRead(); /* a change is no news */
+            }
+            return;
+        }
+        const message = messageOf(publication, Date.now(), chatText.anonymous);
         this.noteAuthor(publication, message);
         if (this.top !== null && publication.offset !== undefined) {
             this.top = { ...this.top, offset: publication.offset };
@@ -214,8 +251,12 @@ export class Room {
                 (typist) => typist.client !== publication.info?.client,
             );
         }
+        if (!isOwn) {
+            this.host.onMessage(this, message);
+        }
         if (isOwn || this.host.isRead(this)) {
             this.markRead();
+            this.storeOutbox();
             return;
         }
         if (this.isOpen && this.newAfter.value === null) {
@@ -226,7 +267,7 @@ export class Room {
     }
 
     private noteAuthor(publication: PublicationContext, message: Message): void {
-        if (publication.info !== undefined && message.author !== strings.chat.anonymous) {
+        if (publication.info !== undefined && message.author !== chatText.anonymous) {
             this.noteName(publication.info.client, message.author);
         }
     }
@@ -255,21 +296,21 @@ export class Room {
     }
 
     async loadOlder(): Promise<void> {
-        const oldest = this.timeline.value.settled[0];
-        if (
-            this.history.value !== 'loaded' ||
-            this.timeline.value.isComplete ||
-            oldest === undefined ||
-            this.top === null
-        ) {
+        if (this.history.value !== 'loaded' || this.timeline.value.isComplete || this.top === null) {
             return;
         }
-        if (oldest.offset <= 1) {
+        /* Messages that were dropped to save room are asked for again. */
+        const oldest = Math.max(this.oldest, this.hasDropped() ? (this.timeline.value.settled[0]?.offset ?? 0) : 0);
+        if (oldest <= 1) {
             this.timeline.value = { ...this.timeline.value, isComplete: true };
             return;
         }
         this.history.value = 'loading';
-        await this.loadPage({ epoch: this.top.epoch, offset: oldest.offset });
+        await this.loadPage({ epoch: this.top.epoch, offset: oldest });
+    }
+
+    private hasDropped(): boolean {
+        return this.timeline.value.settled.length >= SETTLED_MAX;
     }
 
     private async loadPage(before: Position | null): Promise<void> {
@@ -280,12 +321,20 @@ export class Room {
                 ...(before === null ? {} : { since: before }),
             });
             const oldestFirst = result.publications.reverse();
-            const messages = messagesOf(oldestFirst, Date.now(), strings.chat.anonymous);
-            messages.forEach((message, index) => this.noteAuthor(oldestFirst[index]!, message));
-            const timeline = settle(this.timeline.value, messages);
-            const isComplete = timeline.isComplete || messages.length < HISTORY_PAGE;
+            const all = messagesOf(oldestFirst, Date.now(), chatText.anonymous);
+            all.forEach((message, index) => this.noteAuthor(oldestFirst[index]!, message));
+            const changes = oldestFirst.map((publication) => this.changeIn(publication));
+            const messages = all.filter((_, index) => changes[index] === null);
+            const known = settleChanges(
+                this.timeline.value,
+                changes.filter((change) => change !== null),
+            );
+            const timeline = settle(known, messages);
+            this.oldest = oldestFirst[0]?.offset ?? this.oldest;
+            const isComplete = timeline.isComplete || oldestFirst.length < HISTORY_PAGE;
             this.timeline.value = { ...timeline, isComplete };
             this.history.value = 'loaded';
+            this.storeOutbox();
             if (this.host.isRead(this)) {
                 this.markRead();
             }
@@ -310,22 +359,33 @@ export class Room {
     /* ---- sending ---- */
 
     send(text: string): void {
-        const id = newId();
-        const message: Message = {
-            key: `i${id}`,
-            id,
-            offset: 0,
-            author: this.host.myName(),
-            text,
-            time: Date.now(),
-            hasTime: true,
-            isMine: true,
-            state: 'sending',
-            error: '',
-        };
+        const message = newOutgoing(newId(), this.host.myName(), text, Date.now());
         this.timeline.value = addOutgoing(this.timeline.value, message);
         this.lastTypingMs = 0;
+        this.storeOutbox();
         this.publish(message);
+    }
+
+    /* Publishes a change of a message; it shows when it comes back, as it does to the others. */
+    change(kind: ChangeKind, of: Message, text: string): void {
+        const data: ChangeData = { kind, of: of.id, id: newId(), name: this.host.myName(), text, t: Date.now() };
+        if (this.phase.value.name !== 'joined' || !isConnected(this.host.connection.client)) {
+            this.host.onProblem(chatText.noConnection);
+            return;
+        }
+        this.subscription.publish(data).catch((error: unknown) => this.host.onProblem(reasonOf(error)));
+    }
+
+    /* Gives this reader's reaction, or takes it back. */
+    react(message: Message, emoji: string): void {
+        const names = message.reactions.find((reaction) => reaction.emoji === emoji)?.names ?? [];
+        this.change(names.includes(this.host.myName()) ? 'unreact' : 'react', message, emoji);
+    }
+
+    /* What has not arrived yet survives a reload of the page. */
+    private storeOutbox(): void {
+        const kept = this.timeline.value.outgoing.filter((message) => message.state !== 'accepted');
+        saveOutbox(this.name, kept);
     }
 
     retry(id: string): void {
@@ -337,10 +397,12 @@ export class Room {
 
     remove(id: string): void {
         this.timeline.value = removeOutgoing(this.timeline.value, id);
+        this.storeOutbox();
     }
 
     private update(id: string, change: Partial<Message>): void {
         this.timeline.value = updateOutgoing(this.timeline.value, id, change);
+        this.storeOutbox();
     }
 
     private publish(message: Message): void {
@@ -373,7 +435,7 @@ export class Room {
         setTimeout(() => {
             const message = this.timeline.value.outgoing.find((candidate) => candidate.id === id);
             if (message?.state === 'waiting') {
-                this.update(id, { state: 'failed', error: strings.chat.noConnection });
+                this.update(id, { state: 'failed', error: chatText.noConnection });
             }
         }, WAITING_MAX_MS);
     }
@@ -407,6 +469,7 @@ export class Room {
     private onLeave(info: ClientInfo): void {
         this.infos.delete(info.client);
         this.names.delete(info.client);
+        this.away.delete(info.client);
         this.typists.value = this.typists.value.filter((typist) => typist.client !== info.client);
         this.showPeople();
     }
@@ -429,8 +492,9 @@ export class Room {
             name:
                 nameOfInfo(info) ||
                 (info.client === me ? this.host.myName() : this.names.get(info.client)) ||
-                strings.chat.guest(info.client.slice(0, 4)),
+                chatText.guest(info.client.slice(0, 4)),
             isMe: info.client === me,
+            isAway: info.client === me ? this.host.isAway() : this.away.has(info.client),
         }));
         people.sort((a, b) => Number(b.isMe) - Number(a.isMe) || a.name.localeCompare(b.name));
         this.people.value = people;
@@ -439,10 +503,14 @@ export class Room {
     /* Tells the others a changed name. */
     renamed(): void {
         this.showPeople();
-        this.say({ kind: 'hello', name: this.host.myName(), ask: false });
+        this.sayHello(false);
     }
 
     /* ---- typing:<room> ---- */
+
+    private sayHello(ask: boolean): void {
+        this.say({ kind: 'hello', name: this.host.myName(), ask, away: this.host.isAway() });
+    }
 
     private say(spoken: RoomSignal): void {
         if (spoken.name !== '') {
@@ -474,10 +542,18 @@ export class Room {
             return;
         }
         this.noteName(client, nameOfInfo(publication.info) || spoken.name);
+        const isAway = spoken.kind === 'hello' && spoken.away;
+        if (isAway !== this.away.has(client)) {
+            if (isAway) {
+                this.away.add(client);
+            } else {
+                this.away.delete(client);
+            }
+            this.showPeople();
+        }
         if (spoken.kind === 'hello') {
             if (spoken.ask && (this.people.value?.length ?? 0) <= HELLO_PEOPLE_MAX) {
-                const answer = (): void => this.say({ kind: 'hello', name: this.host.myName(), ask: false });
-                setTimeout(answer, Math.random() * HELLO_ANSWER_MAX_MS);
+                setTimeout(() => this.sayHello(false), Math.random() * HELLO_ANSWER_MAX_MS);
             }
             return;
         }

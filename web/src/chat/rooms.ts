@@ -1,5 +1,5 @@
 /* rooms.ts - names of rooms, links to them, and what has been read in them. Pure. */
-import { strings } from '../strings.ts';
+import { chatText } from './strings.ts';
 
 export const ROOM_NAME_CHARACTERS_MAX = 50;
 export const ROOM_DEFAULT = 'lobby';
@@ -16,13 +16,13 @@ export type RoomName = { ok: true; name: string } | { ok: false; reason: string 
 export function parseRoomName(typed: string): RoomName {
     const name = typed.trim().replace(/^#/, '').toLowerCase().replace(/\s+/g, '-');
     if (name === '') {
-        return { ok: false, reason: strings.chat.roomNameEmpty };
+        return { ok: false, reason: chatText.roomNameEmpty };
     }
     if (name.length > ROOM_NAME_CHARACTERS_MAX) {
-        return { ok: false, reason: strings.chat.roomNameLong(ROOM_NAME_CHARACTERS_MAX) };
+        return { ok: false, reason: chatText.roomNameLong(ROOM_NAME_CHARACTERS_MAX) };
     }
     if (!ROOM_NAME.test(name)) {
-        return { ok: false, reason: strings.chat.roomNameBad };
+        return { ok: false, reason: chatText.roomNameBad };
     }
     return { ok: true, name };
 }
@@ -33,15 +33,23 @@ export const typingChannel = (name: string): string => `typing:${name}`;
 
 /* The room a link names; null when the hash names none. */
 export function roomOfHash(hash: string): RoomName | null {
-    const match = /^#\/room\/([^/]*)$/.exec(hash);
+    const match = /^#\/room\/([^/]*)(?:\/m\/\d{1,15})?$/.exec(hash);
     if (match === null) {
         return null;
     }
     try {
         return parseRoomName(decodeURIComponent(match[1]!));
     } catch {
-        return { ok: false, reason: strings.chat.roomNameBad };
+        return { ok: false, reason: chatText.roomNameBad };
     }
+}
+
+/* A link to one message. Offsets start again in another epoch, and the link then leads to another message. */
+export const messageHash = (name: string, offset: number): string => `${roomHash(name)}/m/${offset}`;
+
+/* The offset of the message a link names; 0: it names a room only. */
+export function offsetOfHash(hash: string): number {
+    return Number(/^#\/room\/[^/]*\/m\/(\d{1,15})$/.exec(hash)?.[1] ?? 0);
 }
 
 /* A place in a channel's stream (PROTOCOL.md section 7.1). */

@@ -6,6 +6,7 @@ import { Icon, Logo } from '../shared/icons.tsx';
 import { SiteNav } from '../shared/site-nav.tsx';
 import { ThemeSwitch } from '../shared/theme-switch.tsx';
 import { strings } from '../strings.ts';
+import { chatText } from './strings.ts';
 import { Avatar } from './people.tsx';
 import type { Room } from './room.ts';
 import { parseRoomName, roomHash } from './rooms.ts';
@@ -35,17 +36,17 @@ function RoomLink({ room }: { room: Room }): JSX.Element {
                 {unread > 0 ? (
                     <>
                         <span class="badge" aria-hidden="true">
-                            {strings.chat.unreadShort(unread)}
+                            {chatText.unreadShort(unread)}
                         </span>
-                        <span class="visually-hidden">, {strings.chat.unread(unread)}</span>
+                        <span class="visually-hidden">, {chatText.unread(unread)}</span>
                     </>
                 ) : null}
             </a>
             <button
                 type="button"
                 class="quiet icon-only leave"
-                aria-label={strings.chat.leave(room.name)}
-                title={strings.chat.leave(room.name)}
+                aria-label={chatText.leave(room.name)}
+                title={chatText.leave(room.name)}
                 onClick={() => leaveRoom(room)}
             >
                 <Icon name="close" />
@@ -71,13 +72,13 @@ function JoinForm(): JSX.Element {
     return (
         <form class="join" onSubmit={submit}>
             <label for="join-room" class="visually-hidden">
-                {strings.chat.joinLabel}
+                {chatText.joinLabel}
             </label>
             <div class="join-line">
                 <input
                     id="join-room"
                     value={typed}
-                    placeholder={strings.chat.joinPlaceholder}
+                    placeholder={chatText.joinPlaceholder}
                     autocomplete="off"
                     autocapitalize="none"
                     spellcheck={false}
@@ -88,8 +89,8 @@ function JoinForm(): JSX.Element {
                 <button
                     type="submit"
                     class="icon-only"
-                    aria-label={strings.chat.joinLabel}
-                    title={strings.chat.joinLabel}
+                    aria-label={chatText.joinLabel}
+                    title={chatText.joinLabel}
                 >
                     <Icon name="plus" />
                 </button>
@@ -117,7 +118,7 @@ export function Sidebar(): JSX.Element {
                 <button
                     type="button"
                     class="quiet icon-only for-narrow"
-                    aria-label={strings.chat.closeRooms}
+                    aria-label={chatText.closeRooms}
                     onClick={() => (drawer.value = 'none')}
                 >
                     <Icon name="close" />
@@ -125,7 +126,7 @@ export function Sidebar(): JSX.Element {
             </div>
             <SiteNav current="chat" />
             <nav class="rooms" aria-labelledby="rooms-title">
-                <h2 id="rooms-title">{strings.chat.rooms}</h2>
+                <h2 id="rooms-title">{chatText.rooms}</h2>
                 <ul>
                     {rooms.value.map((room) => (
                         <RoomLink key={room.name} room={room} />
@@ -136,9 +137,9 @@ export function Sidebar(): JSX.Element {
             <button type="button" class="quiet me" onClick={() => (dialog.value = 'name')}>
                 <Avatar name={myName.value || '?'} />
                 <span class="me-name" dir="auto">
-                    {myName.value || strings.chat.nameLabel}
+                    {myName.value || chatText.nameLabel}
                 </span>
-                <span class="visually-hidden">: {strings.chat.changeName}</span>
+                <span class="visually-hidden">: {chatText.changeName}</span>
             </button>
         </header>
     );

@@ -14,10 +14,10 @@ export const HELLO_PEOPLE_MAX = 50;
 export type RoomSignal =
     | { kind: 'typing'; name: string }
     | { kind: 'idle'; name: string }
-    | { kind: 'hello'; name: string; ask: boolean };
+    | { kind: 'hello'; name: string; ask: boolean; away: boolean };
 
 export function parseSignal(data: unknown): RoomSignal | null {
-    const { kind, name, ask } = (data ?? {}) as { kind?: unknown; name?: unknown; ask?: unknown };
+    const { kind, name, ask, away } = (data ?? {}) as Partial<Record<'kind' | 'name' | 'ask' | 'away', unknown>>;
     const clean = cleanName(name);
     if (clean === '') {
         return null;
@@ -27,7 +27,7 @@ export function parseSignal(data: unknown): RoomSignal | null {
         case 'idle':
             return { kind, name: clean };
         case 'hello':
-            return { kind, name: clean, ask: ask === true };
+            return { kind, name: clean, ask: ask === true, away: away === true };
         default:
             return null;
     }

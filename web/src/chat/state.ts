@@ -4,10 +4,16 @@ import { createConnection } from '../shared/connection.ts';
 import { load, loadText, save, saveText } from '../shared/storage.ts';
 import { cleanName } from '../shared/text.ts';
 import { strings } from '../strings.ts';
+import { chatText } from './strings.ts';
 import { Room, type RoomHost } from './room.ts';
-import { parseStoredRooms, roomHash, roomOfHash, ROOM_DEFAULT, ROOMS_MAX, type StoredRoom } from './rooms.ts';
+import { mentions } from './mentions.ts';
+import { offsetOfHash, parseStoredRooms, roomHash, roomOfHash, ROOM_DEFAULT, ROOMS_MAX, type StoredRoom } from './rooms.ts';
 
 export type Dialog = 'none' | 'name' | 'switcher' | 'help';
+/* Nobody has moved anything for this long, or the page is hidden for the shorter while: the reader is away. */
+const IDLE_MS = 5 * 60_000;
+const HIDDEN_MS = 60_000;
+
 export type Drawer = 'none' | 'rooms' | 'people';
 
 /* How often at most a screen reader is told of unread messages. */
@@ -20,6 +26,12 @@ export const dialog = signal<Dialog>('none');
 export const drawer = signal<Drawer>('none');
 /* Why the address or the typed name is no room; empty when it is. */
 export const roomProblem = signal('');
+/* The message being changed, by its id; empty: a new one is being written. */
+export const editing = signal('');
+/* The message a link leads to, by its offset; 0: none. */
+export const target = signal(0);
+export const isSearching = signal(false);
+export const isAway = signal(false);
 /* Spoken to screen readers: unread messages elsewhere. */
 export const announcement = signal('');
 
@@ -40,6 +52,13 @@ function storeRooms(): void {
 const host: RoomHost = {
     connection,
     myName: () => myName.value,
+    isAway: () => isAway.value,
+    onProblem: (reason) => (roomProblem.value = chatText.notChanged(reason)),
+    onMessage: (room, message) => {
+        if (document.visibilityState === 'hidden' && mentions(message.text, myName.value)) {
+            notify(chatText.mentioned(message.author, room.name), message.text, room.name);
+        }
+    },
     isRead: (room) => room === current.value && isAtEnd && document.visibilityState === 'visible',
     onRead: storeRooms,
     onUnread: () => {
@@ -47,11 +66,69 @@ const host: RoomHost = {
             announceTimer = undefined;
             const texts = rooms.value
                 .filter((room) => room.unread.value > 0)
-                .map((room) => strings.chat.newIn(room.unread.value, room.name));
+                .map((room) => chatText.newIn(room.unread.value, room.name));
             announcement.value = texts.slice(0, 3).join('. ');
         }, ANNOUNCE_MS);
     },
 };
+
+/* ---- notifications, only after a reader has asked for them ---- */
+
+export type Notifying = 'unavailable' | 'off' | 'on' | 'denied';
+
+function notifyingNow(): Notifying {
+    if (typeof Notification === 'undefined' || !isSecureContext) {
+        return 'unavailable';
+    }
+    if (Notification.permission === 'denied') {
+        return 'denied';
+    }
+    return Notification.permission === 'granted' && loadText('notify') === 'yes' ? 'on' : 'off';
+}
+
+export const notifying = signal<Notifying>(notifyingNow());
+
+/* Off again where it was on. The browser asks the reader the first time. */
+export async function toggleNotifying(): Promise<void> {
+    if (notifying.value === 'on') {
+        saveText('notify', '');
+    } else if ((await Notification.requestPermission()) === 'granted') {
+        saveText('notify', 'yes');
+    }
+    notifying.value = notifyingNow();
+}
+
+function notify(title: string, body: string, room: string): void {
+    if (notifying.value !== 'on') {
+        return;
+    }
+    const notification = new Notification(title, { body: body.slice(0, 200), tag: `starling-${room}` });
+    notification.onclick = () => {
+        window.focus();
+        goTo(room);
+        notification.close();
+    };
+}
+
+/* ---- away ---- */
+
+let idleTimer: ReturnType<typeof setTimeout> | undefined;
+
+function setAway(away: boolean): void {
+    if (isAway.value !== away) {
+        isAway.value = away;
+        current.value?.renamed();
+    }
+}
+
+function noteActivity(): void {
+    clearTimeout(idleTimer);
+    const isHidden = document.visibilityState === 'hidden';
+    if (!isHidden) {
+        setAway(false);
+    }
+    idleTimer = setTimeout(() => setAway(true), isHidden ? HIDDEN_MS : IDLE_MS);
+}
 
 function addRoom(stored: StoredRoom): Room {
     const room = new Room(host, stored);
@@ -74,6 +151,8 @@ function showRoom(name: string): void {
         return;
     }
     current.value?.close();
+    editing.value = '';
+    isSearching.value = false;
     isAtEnd = true;
     current.value = room;
     room.open();
@@ -90,6 +169,7 @@ function followHash(): void {
     roomProblem.value = parsed.ok ? '' : parsed.reason;
     if (parsed.ok) {
         showRoom(parsed.name);
+        target.value = offsetOfHash(location.hash);
     } else if (current.value === null) {
         showRoom(ROOM_DEFAULT);
     }
@@ -152,11 +232,16 @@ export function start(): void {
     parseStoredRooms(load('rooms')).forEach(addRoom);
     addEventListener('hashchange', followHash);
     document.addEventListener('visibilitychange', markReadIfSeen);
+    document.addEventListener('visibilitychange', noteActivity);
+    for (const event of ['pointerdown', 'pointermove', 'keydown', 'wheel', 'touchstart']) {
+        addEventListener(event, noteActivity, { passive: true });
+    }
+    noteActivity();
     followHash();
     effect(() => {
         const count = unreadTotal.value;
-        const place = current.value === null ? strings.chat.title : `#${current.value.name}`;
-        document.title = `${count > 0 ? `(${strings.chat.unreadShort(count)}) ` : ''}${place} · ${strings.product}`;
+        const place = current.value === null ? chatText.title : `#${current.value.name}`;
+        document.title = `${count > 0 ? `(${chatText.unreadShort(count)}) ` : ''}${place} · ${strings.product}`;
     });
     if (myName.value === '') {
         dialog.value = 'name';

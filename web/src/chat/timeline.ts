@@ -6,6 +6,7 @@
  * `publish` and the publication come in either order, and after a break the publication may be all there is.
  */
 import { cleanName, isSameDay, truncate } from '../shared/text.ts';
+import { amend, type Change, type Reaction } from './changes.ts';
 
 /* Kept in memory; older ones can be asked for again. */
 export const SETTLED_MAX = 2_000;
@@ -22,6 +23,11 @@ export interface Message {
     offset: number;
     author: string;
     text: string;
+    /* As it was published, before any change. */
+    original: string;
+    isEdited: boolean;
+    isDeleted: boolean;
+    reactions: readonly Reaction[];
     time: number;
     /* false: the publication says nothing of its time and comes from the history; `time` only sorts it in. */
     hasTime: boolean;
@@ -33,11 +39,15 @@ export interface Message {
 export interface Timeline {
     settled: readonly Message[];
     outgoing: readonly Message[];
+    /* Of messages that are here or may come; each once. */
+    changes: readonly Change[];
     /* Nothing older than settled[0] can be had. */
     isComplete: boolean;
 }
 
-export const EMPTY: Timeline = { settled: [], outgoing: [], isComplete: false };
+export const EMPTY: Timeline = { settled: [], outgoing: [], changes: [], isComplete: false };
+const CHANGES_MAX = 5_000;
+const UNCHANGED = { isEdited: false, isDeleted: false, reactions: [] as readonly Reaction[] };
 
 /* What this page publishes into chat:<room>. */
 export interface ChatData {
@@ -73,12 +83,15 @@ export function messageOf(publication: ReceivedPublication, now: number, fallbac
     const time = timeOf(publication, now) ?? now;
     const text = isText ? (data.text as string) : (JSON.stringify(publication.data, null, 2) ?? '');
     const offset = publication.offset ?? 0;
+    const shown = isText ? text : '```\n' + text + '\n```';
     return {
+        ...UNCHANGED,
         key: offset > 0 ? `o${offset}` : `i${id || `${now}.${Math.random()}`}`,
         id,
         offset,
         author: nameOfInfo(publication.info) || cleanName(data.name) || fallbackName,
-        text: isText ? text : '```\n' + text + '\n```',
+        text: shown,
+        original: shown,
         time,
         hasTime: true,
         isMine: false,
@@ -126,7 +139,8 @@ export function settle(timeline: Timeline, incoming: readonly Message[]): Timeli
             continue;
         }
         const own = outgoing.find((candidate) => isSame(candidate, message));
-        added.push(own === undefined ? message : { ...message, isMine: true, time: own.time });
+        const placed = own === undefined ? message : { ...message, isMine: true, time: own.time };
+        added.push(amend(placed, timeline.changes));
         outgoing = own === undefined ? outgoing : outgoing.filter((candidate) => candidate !== own);
         offsets.add(message.offset);
         ids.add(message.id);
@@ -148,7 +162,54 @@ export function settle(timeline: Timeline, incoming: readonly Message[]): Timeli
         settled = settled.slice(-SETTLED_MAX);
         isComplete = false;
     }
-    return { settled, outgoing, isComplete };
+    return { ...timeline, settled, outgoing, isComplete };
+}
+
+/* Adds changes the server has, and applies them to the messages that are here. */
+export function settleChanges(timeline: Timeline, incoming: readonly Change[]): Timeline {
+    const known = new Set(timeline.changes.map((change) => change.offset || change.id));
+    const added = incoming.filter((change) => change.of !== '' && !known.has(change.offset || change.id));
+    if (added.length === 0) {
+        return timeline;
+    }
+    const changes = [...timeline.changes, ...added].slice(-CHANGES_MAX);
+    const touched = new Set(added.map((change) => change.of));
+    const settled = timeline.settled.map((message) =>
+        touched.has(message.id) ? amend(message, changes) : message,
+    );
+    return { ...timeline, settled, changes };
+}
+
+/* Messages whose text or author has all the words, newest first. */
+export function findMessages(timeline: Timeline, query: string): Message[] {
+    const wanted = query.toLocaleLowerCase().split(/\s+/).filter((word) => word !== '');
+    if (wanted.length === 0) {
+        return [];
+    }
+    return timeline.settled
+        .filter((message) => {
+            const text = `${message.author} ${message.text}`.toLocaleLowerCase();
+            return !message.isDeleted && wanted.every((word) => text.includes(word));
+        })
+        .reverse();
+}
+
+/* One that this page is about to send, or could not send before it was reloaded. */
+export function newOutgoing(id: string, author: string, text: string, time: number): Message {
+    return {
+        ...UNCHANGED,
+        key: `i${id}`,
+        id,
+        offset: 0,
+        author,
+        text,
+        original: text,
+        time,
+        hasTime: true,
+        isMine: true,
+        state: 'sending',
+        error: '',
+    };
 }
 
 export function addOutgoing(timeline: Timeline, message: Message): Timeline {

@@ -4,7 +4,7 @@ import type { JSX } from 'preact';
 import { strings } from '../strings.ts';
 import { Icon, type IconName } from './icons.tsx';
 
-async function copyText(text: string): Promise<boolean> {
+export async function copyText(text: string): Promise<boolean> {
     try {
         await navigator.clipboard.writeText(text);
         return true;
