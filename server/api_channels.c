@@ -2,12 +2,11 @@
 #include "channels/hub.h"
 #include "server/api.h"
 #include "server/api_call.h"
+#include "server/cluster.h"
 #include "server/protocol.h"
 #include "server/survey.h"
-#include "server/version.h"
 #include "server/worker.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 
 /* Reads the channel and starts an op that needs nothing else; `done` ends the call. */
@@ -263,29 +262,45 @@ void api_channels(struct api_call *call)
 
 /* ---- info ---- */
 
+struct info_request {
+    struct api_call *call;
+    struct buf own; /* this node */
+};
+
+static void on_peers(void *context, struct str peers)
+{
+    struct info_request *request = context;
+    struct api_call *call = request->call;
+    buf_append_lit(&call->result, "{\"nodes\":[");
+    buf_append_str(&call->result, buf_str(&request->own));
+    buf_append_str(&call->result, peers);
+    buf_append_lit(&call->result, "]}");
+    bool has_failed = request->own.failed;
+    buf_release(&request->own);
+    free(request);
+    api_finish(call, has_failed ? STATUS_NO_MEMORY : STATUS_OK);
+}
+
 static void on_info(void *context, enum status status, const struct survey_info *info)
 {
-    struct api_call *call = context;
-    const struct server *server = call->worker->server;
-    struct buf *out = &call->result;
-    if (status == STATUS_OK) {
-        buf_append_lit(out, "{\"nodes\":[{\"uid\":");
-        buf_append_json_string(out, str_from_cstr(server->node_id));
-        buf_append_lit(out, ",\"name\":");
-        buf_append_json_string(out, str_from_cstr(server->node_name));
-        buf_append_lit(out, ",\"version\":");
-        buf_append_json_string(out, STR(STARLING_VERSION));
-        buf_printf(out, ",\"num_clients\":%" PRIu64 ",\"num_users\":%" PRIu64 ",\"num_subs\":%" PRIu64,
-                   info->client_count, info->user_count, info->subscription_count);
-        buf_printf(out, ",\"num_channels\":%" PRIu64 ",\"uptime\":%" PRIu64, info->channel_count,
-                   info->uptime_s);
-        buf_printf(out, ",\"process\":{\"cpu\":%.1f,\"rss\":%" PRIu64 "}}]}", info->cpu_percent,
-                   info->resident_bytes);
+    struct info_request *request = context;
+    struct api_call *call = request->call;
+    if (status != STATUS_OK) {
+        free(request);
+        api_finish(call, status);
+        return;
     }
-    api_finish(call, status);
+    survey_info_print(&request->own, call->worker->server, info);
+    cluster_peers(call->worker, on_peers, request);
 }
 
 void api_info(struct api_call *call)
 {
-    survey_info(call->worker, on_info, call);
+    struct info_request *request = calloc(1, sizeof *request);
+    if (request == NULL) {
+        api_finish(call, STATUS_NO_MEMORY);
+        return;
+    }
+    request->call = call;
+    survey_info(call->worker, on_info, request);
 }

@@ -2,11 +2,15 @@
 
 #include "channels/base/log.h"
 #include "channels/base/must.h"
+#include "server/gather.h"
+#include "server/json_span.h"
+#include "server/survey.h"
 #include "server/worker.h"
 
 #include <stdlib.h>
 
-enum { MESSAGE_VERSION = 1 };
+/* The first number of a message: what it is, and of which shape. */
+enum { MESSAGE_VERSION = 1, HELLO_VERSION = 2 };
 
 /* ---- bytes ---- */
 
@@ -196,12 +200,190 @@ static void on_applied(void *context, enum status status)
     }
 }
 
+/* ---- who else is there ---- */
+
+struct other_node {
+    struct link link;
+    char node_id[UUID_TEXT_LEN];
+    uint64_t seen_ms;
+    struct buf info; /* a JSON object */
+};
+
+struct cluster {
+    struct link peers;
+    size_t peer_count;
+    unsigned seconds;
+};
+
+static void peer_free(struct cluster *cluster, struct other_node *peer)
+{
+    list_remove(&peer->link);
+    cluster->peer_count--;
+    buf_release(&peer->info);
+    free(peer);
+}
+
+void cluster_free(struct cluster *cluster)
+{
+    if (cluster != NULL) {
+        list_each_safe (&cluster->peers, link) {
+            peer_free(cluster, container_of(link, struct other_node, link));
+        }
+        free(cluster);
+    }
+}
+
+/* NULL without memory. */
+static struct cluster *cluster_of(struct worker *worker)
+{
+    if (worker->cluster == NULL && (worker->cluster = calloc(1, sizeof *worker->cluster)) != NULL) {
+        list_init(&worker->cluster->peers);
+    }
+    return worker->cluster;
+}
+
+static struct other_node *peer_get(struct cluster *cluster, struct str node_id)
+{
+    list_each (&cluster->peers, link) {
+        struct other_node *peer = container_of(link, struct other_node, link);
+        if (memcmp(peer->node_id, node_id.at, sizeof peer->node_id) == 0) {
+            return peer;
+        }
+    }
+    struct other_node *peer = cluster->peer_count < CLUSTER_PEERS_MAX ? calloc(1, sizeof *peer) : NULL;
+    if (peer != NULL) {
+        memcpy(peer->node_id, node_id.at, sizeof peer->node_id);
+        list_push_back(&cluster->peers, &peer->link);
+        cluster->peer_count++;
+    }
+    return peer;
+}
+
+static bool on_hello(struct worker *worker, struct str message)
+{
+    struct coder coder = {.rest = message};
+    struct str sender = STR(""), info = STR("");
+    uint64_t version = 0;
+    code_number(&coder, &version);
+    code_text(&coder, &sender);
+    code_text(&coder, &info);
+    if (coder.failed || version != HELLO_VERSION || sender.len != UUID_TEXT_LEN ||
+        info.len > CLUSTER_HELLO_BYTES_MAX || json_kind(info) != JSON_KIND_OBJECT ||
+        !json_validate(info, 4)) {
+        return false;
+    }
+    struct cluster *cluster = cluster_of(worker);
+    struct other_node *peer =
+        cluster == NULL || str_is(sender, worker->server->node_id) ? NULL : peer_get(cluster, sender);
+    if (peer != NULL) {
+        peer->seen_ms = worker->now_ms;
+        buf_reset(&peer->info);
+        buf_append_str(&peer->info, info);
+    }
+    return true;
+}
+
+static void on_hello_sent(void *context, enum status status)
+{
+    (void)context;
+    (void)status; /* the next one follows */
+}
+
+static void on_own_info(void *context, enum status status, const struct survey_info *info)
+{
+    struct worker *worker = context;
+    struct broker *broker = hub_broker(worker->hub);
+    if (status != STATUS_OK) {
+        return;
+    }
+    struct buf text = {0}, message = {0};
+    struct coder coder = {.out = &message};
+    uint64_t version = HELLO_VERSION;
+    struct str sender = str_from_cstr(worker->server->node_id);
+    survey_info_print(&text, worker->server, info);
+    struct str body = buf_str(&text);
+    code_number(&coder, &version);
+    code_text(&coder, &sender);
+    code_text(&coder, &body);
+    if (!text.failed && !message.failed) {
+        broker->ops->send_control(broker, buf_str(&message), false, on_hello_sent, NULL);
+    }
+    buf_release(&text);
+    buf_release(&message);
+}
+
+void cluster_tick(struct worker *worker)
+{
+    struct cluster *cluster = hub_broker(worker->hub)->ops->send_control == NULL ? NULL : cluster_of(worker);
+    if (cluster == NULL) {
+        return;
+    }
+    list_each_safe (&cluster->peers, link) {
+        struct other_node *peer = container_of(link, struct other_node, link);
+        if (peer->seen_ms + CLUSTER_FORGET_MS <= worker->now_ms) {
+            peer_free(cluster, peer);
+        }
+    }
+    if (cluster->seconds++ % CLUSTER_HELLO_S == 0) {
+        survey_info(worker, on_own_info, worker);
+    }
+}
+
+struct peers_question {
+    void (*done)(void *context, struct str peers);
+    void *context;
+};
+
+static void visit_peers(struct worker *there, const void *question, void *answer)
+{
+    (void)question;
+    struct buf *out = answer;
+    if (there->cluster == NULL) {
+        return;
+    }
+    list_each (&there->cluster->peers, link) {
+        buf_append_char(out, ',');
+        buf_append_str(out, buf_str(&container_of(link, struct other_node, link)->info));
+    }
+}
+
+static void on_peers(struct gather *gather, void *context)
+{
+    struct peers_question *question = context;
+    struct buf *answer = gather_answer(gather, 0);
+    question->done(question->context, answer == NULL || answer->failed ? STR("") : buf_str(answer));
+    free(question);
+    for (unsigned i = 0; i < gather_count(gather); i++) {
+        answer = gather_answer(gather, i);
+        if (answer != NULL) {
+            buf_release(answer);
+        }
+    }
+}
+
+void cluster_peers(struct worker *worker, void (*done)(void *context, struct str peers), void *context)
+{
+    struct peers_question *question = calloc(1, sizeof *question);
+    if (question != NULL) {
+        *question = (struct peers_question){.done = done, .context = context};
+    }
+    const struct gather_options options = {
+        .visit = visit_peers, .done = on_peers, .context = question, .answer_bytes = sizeof(struct buf)};
+    if (question == NULL || !gather_start(worker, &options)) {
+        free(question);
+        done(context, STR(""));
+    }
+}
+
 void cluster_on_message(void *context, struct str message)
 {
     struct worker *worker = context;
     struct str whitelist[CLUSTER_WHITELIST_MAX];
     struct control_request request;
     struct str sender = STR("");
+    if (on_hello(worker, message)) {
+        return;
+    }
     if (!cluster_decode(message, &sender, &request, whitelist)) {
         log_debug("control_message_ignored");
     } else if (!str_is(sender, worker->server->node_id)) {

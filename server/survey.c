@@ -5,8 +5,10 @@
 #include "server/gather.h"
 #include "server/pick.h"
 #include "server/users.h"
+#include "server/version.h"
 #include "server/worker.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 /* ---- channels: pure ---- */
@@ -274,6 +276,21 @@ static void read_process(struct survey_info *info, const struct server *server)
     info->uptime_s = (clock_monotonic_ms() - server->started_monotonic_ms) / 1000;
     info->cpu_percent = cpu_percent(&process, server->started_monotonic_ms);
     info->resident_bytes = process.resident_bytes;
+}
+
+void survey_info_print(struct buf *out, const struct server *server, const struct survey_info *info)
+{
+    buf_append_lit(out, "{\"uid\":");
+    buf_append_json_string(out, str_from_cstr(server->node_id));
+    buf_append_lit(out, ",\"name\":");
+    buf_append_json_string(out, str_from_cstr(server->node_name));
+    buf_append_lit(out, ",\"version\":");
+    buf_append_json_string(out, STR(STARLING_VERSION));
+    buf_printf(out, ",\"num_clients\":%" PRIu64 ",\"num_users\":%" PRIu64 ",\"num_subs\":%" PRIu64,
+               info->client_count, info->user_count, info->subscription_count);
+    buf_printf(out, ",\"num_channels\":%" PRIu64 ",\"uptime\":%" PRIu64, info->channel_count, info->uptime_s);
+    buf_printf(out, ",\"process\":{\"cpu\":%.1f,\"rss\":%" PRIu64 "}}", info->cpu_percent,
+               info->resident_bytes);
 }
 
 static void on_info(struct gather *gather, void *context)

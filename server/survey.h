@@ -13,6 +13,7 @@
 #include "channels/base/buf.h"
 #include "channels/status.h"
 
+struct server;
 struct worker;
 
 enum { SURVEY_CHANNELS_MAX = 100000, SURVEY_PAGE_MAX = 1000 };
@@ -66,6 +67,9 @@ struct survey_info {
     double cpu_percent; /* of one core, since the same worker was last asked, or since the start */
     uint64_t resident_bytes;
 };
+
+/* Appends them as one element of the API's answer, with name and ID of the node. */
+void survey_info_print(struct buf *out, const struct server *server, const struct survey_info *info);
 
 /* The same for the node's numbers. */
 void survey_info(struct worker *worker,

@@ -142,6 +142,9 @@ static void every_second(struct worker *worker)
     }
     hub_tick(worker->hub, worker->now_ms);
     quota_tick(worker->quota, worker->now_ms);
+    if (worker->index == 0) {
+        cluster_tick(worker);
+    }
     struct http_counters backends;
     http_client_count(worker->http, &backends);
     worker->metrics.backend_requests_total = backends.requests;
@@ -429,6 +432,7 @@ static void worker_free(struct worker *worker)
         proxies_free(worker->old_proxies[i]);
     }
     free((void *)worker->old_proxies);
+    cluster_free(worker->cluster);
     routes_free(worker->routes);
     quota_free(worker->quota);
     hub_free(worker->hub); /* its broker may have watchers in the loop */

@@ -60,6 +60,7 @@ struct worker {
     const struct token_verifier *connection_tokens, *subscription_tokens;
     struct hub *hub;
     struct redis_options redis; /* what its broker was made with, where that is Redis */
+    struct cluster *cluster;    /* other nodes; worker 0 only, NULL where there are none */
     struct front *front;
     struct timers timers;
     uint64_t now_ms;         /* monotonic, of this turn */

@@ -259,6 +259,17 @@ describe('two nodes', () => {
         await spared.expectDisconnect(3503);
     });
 
+    test('info lists every node with its own numbers', async () => {
+        const clients = [await it.connect(it.a), await it.connect(it.b), await it.connect(it.b)];
+        for (const node of it.nodes) {
+            await eventually('both nodes with their clients', async () => {
+                const nodes = (await node.apiResult('info', {})).nodes as Json[];
+                return nodes.length === 2 && nodes.map((each) => each.num_clients).sort().join() === '1,2';
+            });
+        }
+        clients.forEach((client) => client.close());
+    });
+
     test('joins and leaves on one node are told on the other', async () => {
         const channel = it.channel('room');
         const [watcher, visitor] = [await it.connect(it.a, 'w'), await it.connect(it.b, 'v')];
