@@ -114,6 +114,9 @@ web-check: web/node_modules/.starling-dev   ## types and unit tests of the pages
 .PHONY: web-browser
 web-browser: $(ROOT)/starling ## the pages in Chromium, against the built server
 	cd tests/browser && npm ci --no-audit --no-fund --loglevel=error && npm test -s
+.PHONY: screenshots
+screenshots: $(ROOT)/starling tests/browser/node_modules/.starling-lock   ## every page, light and dark, desktop to phone: build/screenshots
+	@cd tests/browser && STARLING=$(abspath $<) npm run -s screenshots
 # ---- end of web ----
 
 # ---- redis: the scripts of channels/redis, compiled in ----

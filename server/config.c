@@ -176,13 +176,16 @@ bool config_dev(struct config *config)
     static const char *const typing[] = {NULL};
     static const char *const feed[] = {"presence", "true",           "history_size", "300", "history_ttl",
                                        "10m",      "force_recovery", "true",         NULL};
+    /* Values that change in place: whoever falls behind is sent the newest only. */
+    static const char *const board[] = {"overflow", "latest_only", NULL};
     static const enum config_option_index switched_on[] = {
         CONFIG_INDEX_client_insecure, CONFIG_INDEX_http_api_insecure, CONFIG_INDEX_prometheus_enabled,
         CONFIG_INDEX_init_enabled,    CONFIG_INDEX_health_enabled,    CONFIG_INDEX_pages_enabled};
     static const struct {
         struct str name;
         const char *const *pairs;
-    } namespaces[] = {{{"chat", 4}, chat}, {{"typing", 6}, typing}, {{"feed", 4}, feed}};
+    } namespaces[] = {
+        {{"chat", 4}, chat}, {{"typing", 6}, typing}, {{"feed", 4}, feed}, {{"board", 5}, board}};
 
     config->is_dev = true;
     for (size_t i = 0; i < sizeof switched_on / sizeof switched_on[0]; i++) {

@@ -138,6 +138,19 @@ describe('the live feed', () => {
         assert.equal(await page.getByText('while away').count(), 1);
     });
 
+    test('stays calm under a thousand updates a second, and misses none', async () => {
+        const { page } = await someone();
+        await page.goto(`${server.origin}/feed`);
+        await page.locator('[data-offset="feed:log"]').waitFor();
+        await page.getByRole('button', { name: 'Publish 1,000/s' }).click();
+        await page.getByRole('button', { name: 'Publishing…' }).waitFor();
+        await page.getByRole('button', { name: 'Publish 1,000/s' }).waitFor({ timeout: 20_000 });
+        const value = (name: string): Promise<string> => page.locator(`[data-burst="${name}"]`).innerText();
+        assert.equal(await value('published'), '5,000');
+        assert.equal(await value('received'), '5,000');
+        assert.ok(Number.parseFloat(await value('page busy')) < 50, await value('page busy'));
+    });
+
     test('watches another channel, and says why where that is refused', async () => {
         const { page } = await someone();
         await page.goto(`${server.origin}/feed`);

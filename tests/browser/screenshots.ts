@@ -113,6 +113,19 @@ try {
             await shoot('feed-back');
             await linus.leave();
 
+            const operator = await person(browser, 'Operator', options);
+            await operator.page.goto(`${server.origin}/admin`);
+            await pause(8_000);
+            for (const section of ['overview', 'channels', 'channels/chat%3Alobby', 'connections', 'tools']) {
+                await operator.page.goto(`${server.origin}/admin#/${section}`);
+                await pause(1_000);
+                await operator.page.screenshot({
+                    path: path.join(folder, `admin-${section.replace(/\W+/g, '-')}-${size}-${colorScheme}.png`),
+                    fullPage: true,
+                });
+            }
+            await operator.leave();
+
             const nobody = await person(browser, '', options);
             await nobody.page.goto(`${server.origin}/chat`);
             await nobody.page.locator('dialog[open]').waitFor();

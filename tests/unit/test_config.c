@@ -691,13 +691,14 @@ static void dev_mode_is_open_and_on_loopback_only(void **state)
     assert_int_equal(it.config->http_server_address.count, 2);
     assert_string_equal(it.config->http_server_address.at[0].at, "127.0.0.1");
     assert_string_equal(it.config->http_server_address.at[1].at, "::1");
-    assert_int_equal(it.config->channels.namespace_count, 3);
+    assert_int_equal(it.config->channels.namespace_count, 4);
     const struct channel_options *chat = channel_rules_find(&it.config->channels, STR("chat"));
     assert_true(chat->presence && chat->join_leave && chat->force_push_join_leave && chat->force_recovery);
     assert_int_equal(chat->history_size, 300);
     assert_int_equal(chat->history_ttl_ms, 24 * 3600 * 1000);
     assert_true(chat->allow_publish_for_client && chat->allow_history_for_anonymous);
     assert_false(channel_has_history(channel_rules_find(&it.config->channels, STR("typing"))));
+    assert_int_equal(channel_rules_find(&it.config->channels, STR("board"))->overflow, OVERFLOW_LATEST_ONLY);
     const struct channel_options *feed = channel_rules_find(&it.config->channels, STR("feed"));
     assert_int_equal(feed->history_ttl_ms, 600000);
     assert_true(feed->presence && feed->force_recovery);
@@ -732,7 +733,7 @@ static void dev_mode_keeps_a_namespace_that_the_file_has(void **state)
     struct config_source source = {.is_dev = true,
                                    .text = STR("{\"channel\": {\"namespaces\": [{\"name\": \"chat\"}]}}")};
     struct load it = load(&source);
-    assert_int_equal(it.config->channels.namespace_count, 3);
+    assert_int_equal(it.config->channels.namespace_count, 4);
     assert_false(channel_rules_find(&it.config->channels, STR("chat"))->presence);
     unload(&it);
 }

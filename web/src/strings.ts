@@ -63,6 +63,21 @@ export const strings = {
         earlier: 'earlier',
         none: 'Nothing yet. Publish something with the line below.',
         logNone: 'Nothing yet. Run the curl line below and watch it appear here.',
+        burstTitle: 'A thousand updates a second',
+        burstText:
+            'Publishes 1,000 updates a second for 5 seconds into board:demo, in batches through the API. All of them ' +
+            'arrive; the page draws the newest at its own pace. The namespace has overflow: latest_only, so a client ' +
+            'that falls behind is sent only the newest value.',
+        burstStart: 'Publish 1,000/s for 5 s',
+        burstRunning: 'Publishing…',
+        burstFailed: (reason: string) => `It could not be published: ${reason}`,
+        burstSent: 'published',
+        burstReceived: 'received',
+        burstFrames: 'frames a second',
+        burstLongest: 'longest frame',
+        burstBusy: 'page busy',
+        burstDelay: 'delay',
+        percent: (share: number) => `${share.toFixed(1)} %`,
         tryTitle: 'Publish into it',
         tryText: 'Run this in a terminal: what you send appears in the log at once.',
         watch: 'Watch another channel',

@@ -7,6 +7,7 @@ import { Icon } from '../shared/icons.tsx';
 import { PageHeader } from '../shared/page-header.tsx';
 import { formatNumber, formatTime } from '../shared/text.ts';
 import { strings } from '../strings.ts';
+import { Burst } from './burst.tsx';
 import { rateOf, trendPath, type TrackedRow } from './model.ts';
 import {
     board,
@@ -279,6 +280,7 @@ export function App(): JSX.Element {
                     <Rows title={strings.feed.prices} rows={board.prices} digits={2} />
                     <Rows title={strings.feed.counters} rows={board.counters} digits={0} />
                 </div>
+                <Burst />
                 <Log />
                 <div class="boards">
                     <Recovery />
