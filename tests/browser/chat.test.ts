@@ -195,6 +195,42 @@ describe('history', () => {
     });
 });
 
+describe('a room where much is said', () => {
+    test('five thousand messages scroll without a long pause, and the document stays small', async () => {
+        const room = newRoom();
+        const ann = await someone('Ann');
+        await enter(ann, server.origin, room);
+        for (let from = 1; from <= 5_000; from += 500) {
+            const commands = Array.from({ length: 500 }, (_, index) => ({
+                publish: { channel: `chat:${room}`, data: { name: `bot ${index % 7}`, text: `line **${from + index}**` } },
+            }));
+            const answer = await fetch(`${server.origin}/api/batch`, { method: 'POST', body: JSON.stringify({ commands }) });
+            assert.equal(answer.status, 200);
+        }
+        await ann.page.locator('.message .text', { hasText: /^line 5000$/ }).waitFor();
+        const longest = await ann.page.locator('.log').evaluate(
+            (log) =>
+                new Promise<number>((resolve) => {
+                    let [last, worst, steps] = [performance.now(), 0, 0];
+                    const step = (now: number): void => {
+                        worst = steps > 1 ? Math.max(worst, now - last) : 0;
+                        last = now;
+                        log.scrollTop -= 400;
+                        steps += 1;
+                        if (steps < 120) {
+                            requestAnimationFrame(step);
+                        } else {
+                            resolve(worst);
+                        }
+                    };
+                    requestAnimationFrame(step);
+                }),
+        );
+        assert.ok(longest < 400, `${longest} ms`);
+        assert.ok((await ann.page.locator('.message').count()) <= 300);
+    });
+});
+
 describe('a line that breaks', () => {
     test('what was missed comes exactly once, and the banner says how many', async () => {
         const room = newRoom();
@@ -403,10 +439,10 @@ describe('after a message was said', () => {
         await mine.filter({ hasText: '1' }).waitFor();
         assert.equal(await ann.page.locator('.badge').count(), 0);
         await ann.page.goto(`${server.origin}/chat#/room/${room}`);
-        await ann.page.getByRole('button', { name: '👍 from Bob' }).click();
-        await bob.page.getByRole('button', { name: '👍 from Bob, Ann' }).waitFor();
+        await ann.page.getByRole('button', { name: '👍 1 from Bob' }).click();
+        await bob.page.getByRole('button', { name: '👍 2 from Bob, Ann' }).waitFor();
         await mine.click();
-        await ann.page.getByRole('button', { name: '👍 from Ann' }).waitFor();
+        await ann.page.getByRole('button', { name: '👍 1 from Ann' }).waitFor();
     });
 
     test('a link leads to it, however far back it is', async () => {

@@ -187,6 +187,18 @@ describe('every page', () => {
             .waitFor({ timeout: 15_000 });
     }
 
+    async function objections(page: Page): Promise<string[]> {
+        await page.evaluate(await readFile(axe, 'utf8'));
+        return page.evaluate(async () => {
+            const { axe: tool } = globalThis as unknown as {
+                axe: { run(): Promise<{ violations: { id: string; nodes: { html: string }[] }[] }> };
+            };
+            return (await tool.run()).violations.map(
+                (v) => `${v.id}: ${v.nodes.map((n) => n.html.slice(0, 120)).join(' | ')}`,
+            );
+        });
+    }
+
     for (const path of PATHS) {
         test(`${path} does not scroll sideways on a screen of 320 pixels`, async () => {
             const { page } = await someone({ viewport: { width: 320, height: 568 } });
@@ -221,16 +233,7 @@ describe('every page', () => {
             test(`${path} has nothing axe objects to, ${colorScheme}`, async () => {
                 const { page } = await someone({ colorScheme, reducedMotion: 'reduce' });
                 await settled(page, path);
-                await page.evaluate(await readFile(axe, 'utf8'));
-                const violations = await page.evaluate(async () => {
-                    const { axe: tool } = globalThis as unknown as {
-                        axe: { run(): Promise<{ violations: { id: string; nodes: { html: string }[] }[] }> };
-                    };
-                    return (await tool.run()).violations.map(
-                        (v) => `${v.id}: ${v.nodes.map((n) => n.html.slice(0, 120)).join(' | ')}`,
-                    );
-                });
-                assert.deepEqual(violations, []);
+                assert.deepEqual(await objections(page), []);
             });
         }
 
@@ -248,6 +251,104 @@ describe('every page', () => {
             assert.equal(again.status, 304);
         });
     }
+
+    for (const colorScheme of ['light', 'dark'] as const) {
+        test(`no state of the chat has anything axe objects to, at 320 pixels, ${colorScheme}`, async () => {
+            const { page } = await someone({
+                colorScheme,
+                reducedMotion: 'reduce',
+                viewport: { width: 320, height: 640 },
+            });
+            const room = `axe-${colorScheme}`;
+            await server.publish(`chat:${room}`, { id: 'one', name: 'bot', text: 'hey @Ann' });
+            await server.publish(`chat:${room}`, { id: 'two', name: 'bot', text: 'gone' });
+            await server.publish(`chat:${room}`, { kind: 'edit', of: 'one', name: 'bot', text: 'hey @Ann, changed' });
+            await server.publish(`chat:${room}`, { kind: 'react', of: 'one', name: 'Ann', text: '🎉' });
+            await server.publish(`chat:${room}`, { kind: 'delete', of: 'two', name: 'bot' });
+            await page.goto(`${server.origin}/chat#/room/${room}/m/1`);
+            await page.locator('.message.target.mention .edited').waitFor();
+            assert.deepEqual(await objections(page), [], 'messages');
+            const field = page.locator('.composer textarea');
+            await field.fill('mine');
+            await field.press('Enter');
+            await page.locator('.message.own.settled').waitFor();
+            await field.press('ArrowUp');
+            await page.locator('.message.editing').waitFor();
+            assert.deepEqual(await objections(page), [], 'changing');
+            await field.press('Escape');
+            await field.pressSequentially(':ro');
+            await page.locator('.emoji-list li').first().waitFor();
+            assert.deepEqual(await objections(page), [], 'emoji');
+            await field.fill('');
+            await page.getByRole('button', { name: 'Search in this room' }).click();
+            await page.locator('.room-search input').fill('hey');
+            await page.locator('.found li').first().waitFor();
+            assert.deepEqual(await objections(page), [], 'search');
+            await page.getByRole('button', { name: 'Close the search' }).click();
+            await page.keyboard.press('Control+k');
+            await page.locator('dialog[open]').waitFor();
+            assert.deepEqual(await objections(page), [], 'switcher');
+            assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 320);
+        });
+
+        test(`no state of the admin page has anything axe objects to, at 320 pixels, ${colorScheme}`, async () => {
+            const { page } = await someone({
+                colorScheme,
+                reducedMotion: 'reduce',
+                viewport: { width: 320, height: 640 },
+            });
+            await server.publish('chat:axe-admin', { text: 'x' });
+            await page.goto(`${server.origin}/admin#/channels/chat%3Aaxe-admin`);
+            await page.locator('.stream li').first().waitFor();
+            await page.getByRole('button', { name: 'Watch live' }).click();
+            await page.getByText('Watching.').waitFor();
+            await server.publish('chat:axe-admin', { text: 'y' });
+            await page.getByText('1 publication so far').waitFor();
+            assert.deepEqual(await objections(page), [], 'channel');
+            await page.goto(`${server.origin}/admin#/connections`);
+            await page.locator('.grid tbody a').first().click();
+            await page.locator('.facts-list').waitFor();
+            await page.getByRole('button', { name: 'Disconnect', exact: true }).click();
+            assert.deepEqual(await objections(page), [], 'connection');
+            assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 320);
+            await page.goto(`${server.origin}/admin#/tools`);
+            const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url');
+            await page.locator('#token-field').fill(`${part({ alg: 'none' })}.${part({ exp: 1 })}.x`);
+            await page.locator('.findings .problem').first().waitFor();
+            assert.deepEqual(await objections(page), [], 'tools');
+            assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 320);
+        });
+    }
+
+    test('the admin page is walked through by the keyboard alone', async () => {
+        const { page } = await someone();
+        await page.goto(`${server.origin}/admin`);
+        await page.locator('main.admin[aria-busy="false"]').waitFor();
+        const tabTo = async (name: string): Promise<void> => {
+            for (let presses = 0; presses < 60; presses++) {
+                await page.keyboard.press('Tab');
+                const here = await page.evaluate(() => {
+                    const element = document.activeElement;
+                    return element?.getAttribute('aria-label') ?? (element as HTMLElement | null)?.innerText ?? '';
+                });
+                if (here.trim() === name) {
+                    return;
+                }
+            }
+            assert.fail(`the Tab key never came to “${name}”`);
+        };
+        await tabTo('Channels');
+        await page.keyboard.press('Enter');
+        await page.locator('#find-channels').waitFor();
+        await tabTo('Connections');
+        await page.keyboard.press('Enter');
+        await page.locator('#find-connections').waitFor();
+        await tabTo('Tools');
+        await page.keyboard.press('Enter');
+        await tabTo('Publish');
+        await page.keyboard.press('Enter');
+        await page.getByText('Name a channel.').waitFor();
+    });
 
     test('a chosen theme is kept, whatever the system says', async () => {
         const { page } = await someone({ colorScheme: 'light' });

@@ -42,17 +42,25 @@ function makeChart(place: HTMLElement, { unit, lines }: Props): uPlot {
             cursor: { show: false },
             padding: [8, 4, 0, 0],
             scales: {
-                x: { time: true, range: (_chart, _min, max) => [(max ?? 0) - SAMPLES_MAX, max ?? 0] },
+                /* Grows from a minute to the whole window, so that a page just opened is not empty. */
+                x: {
+                    time: true,
+                    range: (_chart, min, max) => {
+                        const span = Math.min(SAMPLES_MAX, Math.max(60, (max ?? 0) - (min ?? 0)));
+                        return [(max ?? 0) - span, max ?? 0];
+                    },
+                },
                 y: { range: (_chart, _min, max) => [0, Math.max(1, (max ?? 0) * 1.15)] },
             },
             axes: [
                 {
                     ...axis,
                     font,
-                    space: 70,
+                    size: 26,
+                    space: 90,
                     values: (_chart, ticks) =>
                         ticks.map((tick) =>
-                            new Date(tick * 1000).toLocaleTimeString(undefined, { hour: '2-digit', minute: '2-digit' }),
+                            new Date(tick * 1000).toLocaleTimeString(undefined, { timeStyle: 'medium' }),
                         ),
                 },
                 {

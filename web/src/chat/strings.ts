@@ -75,7 +75,7 @@ export const chatText = {
     cancelEdit: 'Leave it as it was',
     deleteSure: 'Really delete?',
     reactWith: (emoji: string) => `React with ${emoji}`,
-    reaction: (emoji: string, names: readonly string[]) => `${emoji} from ${names.join(', ')}`,
+    reaction: (emoji: string, names: readonly string[]) => `${emoji} ${names.length} from ${names.join(', ')}`,
     link: 'Copy link',
     linkCopied: 'Link copied',
     notChanged: (reason: string) => `Not changed: ${reason}`,
